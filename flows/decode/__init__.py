@@ -1,0 +1,1 @@
+"""Decoders: bytes → columns, one wire format a file; `batch.py` has the columns."""

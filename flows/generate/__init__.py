@@ -1,0 +1,1 @@
+"""Seeded traffic from scenario files: recordings whose truth is known."""
