@@ -1,25 +1,31 @@
 # streamgauge: `make help` says what there is.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
 VENV := .venv
 BIN := $(VENV)/bin
 
 .PHONY: help
-help:
+help: ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(VENV)/ready: requirements.lock pyproject.toml
-	@python=""; for candidate in "$$PYTHON" python3.12 python3.11 python3 python; do \
-		[ -n "$$candidate" ] && "$$candidate" -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null \
-		&& { python="$$candidate"; break; }; done; \
-	[ -n "$$python" ] || { echo "streamgauge needs Python 3.11 or 3.12 and found neither: install one (Debian: apt install python3.11 python3.11-venv), or name it: make setup PYTHON=/path/to/python3.12"; exit 1; }; \
-	"$$python" -m venv $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	@touch $@
+# A .venv whose interpreter went away (an upgrade, a moved folder) is made anew, however young its files are.
+$(VENV)/ready: requirements.lock pyproject.toml $(shell bash .ci/venv --check $(VENV) || echo broken)
+	@bash .ci/venv $(VENV)
+
+.PHONY: broken
+broken:
 
 .PHONY: setup
-setup: $(VENV)/ready ## make .venv with everything in it
+setup: $(VENV)/ready ## make .venv with everything in it (PYTHON=... names the Python, 3.11 or 3.12)
+	@true
+
+.PHONY: demo
+demo: demo/traces.pb.zst ## replay 15 minutes with an incident, and show what happened
+	@$(BIN)/streamgauge replay demo/traces.pb.zst --openmetrics demo/streamgauge.om --samples demo/samples.csv.gz
+
+demo/traces.pb.zst: datasets/demo.yaml datasets/platform.yaml | setup
+	@$(BIN)/streamgauge generate datasets/demo.yaml $@
 
 .PHONY: test
 test: setup ## all tests, also the slow ones
@@ -32,6 +38,16 @@ check: setup ## format, lint, types, import contracts, quick tests: under a minu
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest -m "not slow"
+
+.PHONY: bench
+bench: setup ## all benchmarks, one after the other; results go to benchmarks/results/
+	@failed=""; for file in benchmarks/speed_*.py; do \
+		echo "== $$file"; $(BIN)/python "$$file" || failed="$$failed $$file"; done; \
+	[ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
+
+.PHONY: docs
+docs: setup ## write the pages anew that are made from the code
+	$(BIN)/python -m flows.config.reference > docs/configuration.md
 
 .PHONY: lock
 lock: ## pin the dependencies anew (needs uv)

@@ -1,0 +1,46 @@
+"""Options that several commands have, and how their texts become values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flows.errors import UnitError
+from flows.units import parse_duration, parse_time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def _parser(parse: Callable[[str], int], metavar: str) -> Callable[[str], int]:
+    """A parser of one of our units whose refusal is a usage error that names the option."""
+
+    def parsed(text: str) -> int:
+        try:
+            return parse(text)
+        except UnitError as error:
+            raise typer.BadParameter(str(error)) from error
+
+    parsed.__name__ = metavar
+    return parsed
+
+
+def _positive_duration(text: str) -> int:
+    duration_ns = parse_duration(text)
+    if duration_ns == 0:
+        raise UnitError(repr(text), "it must be longer than nothing")
+    return duration_ns
+
+
+DURATION = _parser(_positive_duration, "DURATION")
+"""`1m30s` → nanoseconds, more than 0."""
+
+TIME = _parser(parse_time, "TIME")
+"""RFC 3339 → Unix nanoseconds."""
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", metavar="FILE", help="Settings (YAML) where the defaults do not fit."),
+]

@@ -1,0 +1,102 @@
+"""The configuration as a whole: every top key, and what one section asks of another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Self
+
+from pydantic import Field, model_validator
+
+from flows.config.scalars import Duration, Quantile
+from flows.config.sections import (
+    MINUTE_NS,
+    AnyDimension,
+    Dedupe,
+    Limits,
+    Sampling,
+    Section,
+    SpanMetrics,
+    Templates,
+    Time,
+    type_of_list,
+)
+from flows.errors import ConfigError
+from flows.units import format_duration
+
+if TYPE_CHECKING:
+    import flows.decode.batch as columns
+
+SHORT_WINDOW_NS = 5 * MINUTE_NS
+"""Windows up to this slide by panes, longer ones by minutes."""
+
+
+class Config(Section):
+    """All settings. They are read once, at start, and never change.
+
+    >>> Config().time.pane_ns, Config().windows_ns
+    (5000000000, (60000000000, 300000000000, 3600000000000))
+    """
+
+    dimensions: Annotated[tuple[AnyDimension, ...], type_of_list] = Field(
+        default=(),
+        max_length=16,
+        description="Labels beside service, span name, kind and status: attributes, or `{label, from}`.",
+    )
+    time: Time = Field(default_factory=Time, description="Panes, lateness, expiry.")
+    windows_ns: Annotated[tuple[Duration, ...], type_of_list] = Field(
+        default=(MINUTE_NS, 5 * MINUTE_NS, 60 * MINUTE_NS),
+        min_length=1,
+        max_length=16,
+        description="How long the windows are; up to 5m they slide by panes, longer ones by minutes.",
+    )
+    quantiles: Annotated[tuple[Quantile, ...], type_of_list] = Field(
+        default=(0.5, 0.95, 0.99), max_length=16, description="Quantiles of the duration in every window, as ratios."
+    )
+    span_metrics: SpanMetrics = Field(default_factory=SpanMetrics, description="Classic buckets, exact thresholds.")
+    templates: Templates = Field(default_factory=Templates, description="Ids in span names.")
+    sampling: Sampling = Field(default_factory=Sampling, description="Weights of sampled spans.")
+    dedupe: Dedupe = Field(default_factory=Dedupe, description="Repeated spans.")
+    limits: Limits = Field(default_factory=Limits, description="Budgets of services, bounds of records.")
+
+    @model_validator(mode="after")
+    def _windows_fit(self) -> Self:
+        for i, window in enumerate(self.windows_ns):
+            step, name = (self.time.pane_ns, "the pane") if window <= SHORT_WINDOW_NS else (MINUTE_NS, "a minute")
+            if window <= 0 or window % step:
+                expected = f"a window is a multiple of {name}, {format_duration(step)}"
+                raise ConfigError(f"windows[{i}]", format_duration(window), expected)
+            if window in self.windows_ns[:i]:
+                raise ConfigError(f"windows[{i}]", format_duration(window), "that window stands there before")
+        if self.time.series_expiry_ns < max(self.windows_ns):
+            expected = f"a series must outlive the longest window, {format_duration(max(self.windows_ns))}"
+            raise ConfigError("time.series_expiry", format_duration(self.time.series_expiry_ns), expected)
+        return self
+
+    @model_validator(mode="after")
+    def _dimensions_have_labels(self) -> Self:
+        if self.dimensions:
+            self.decoder_dimensions()
+        return self
+
+    @model_validator(mode="after")
+    def _quantiles_differ(self) -> Self:
+        for i, quantile in enumerate(self.quantiles):
+            if quantile in self.quantiles[:i]:
+                raise ConfigError(f"quantiles[{i}]", str(quantile), "that quantile stands there before")
+        return self
+
+    def decoder_dimensions(self) -> tuple[columns.Dimension, ...]:
+        """The dimensions as decoders take them, labels made valid.
+
+        Raises:
+            ConfigError: Two dimensions would have one label, or a label is one that every series has.
+        """
+        from flows.config.dimensions import decoder_dimensions
+
+        return decoder_dimensions(self.dimensions)
+
+    def decoder_limits(self) -> columns.Limits:
+        """What decoders may read of one record."""
+        from flows.decode.batch import Limits as DecoderLimits
+
+        limits = self.limits
+        return DecoderLimits(limits.spans_per_record, limits.attributes_per_span, limits.string_bytes)

@@ -1,0 +1,83 @@
+"""The types of single settings: durations and sizes as text in the file, integers in the code."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, ValidationInfo, WithJsonSchema
+
+from flows.errors import ConfigError
+from flows.units import (
+    DURATION_PATTERN,
+    SIZE_PATTERN,
+    format_duration,
+    format_size,
+    parse_duration,
+    parse_size,
+)
+
+FROM_FILE = {"from": "file"}
+"""Validation context of what people wrote: a number is no duration there, for nobody can know its unit."""
+
+
+def _duration(value: object, info: ValidationInfo) -> object:
+    """Text as nanoseconds; in the code (`Time(pane_ns=…)`) a number is nanoseconds already."""
+    written = info.context == FROM_FILE and type(value) in (int, float)
+    return parse_duration(str(value)) if written or isinstance(value, str) else value
+
+
+def _size(value: object) -> object:
+    """Text as bytes; a bare whole number is bytes already."""
+    return parse_size(value) if isinstance(value, str) else value
+
+
+Duration = Annotated[
+    int,
+    Field(strict=True, ge=0),
+    BeforeValidator(_duration),
+    PlainSerializer(format_duration, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN}),
+]
+"""Nanoseconds, 0 or more; `1m30s` in the file."""
+
+Size = Annotated[
+    int,
+    Field(strict=True, ge=0),
+    BeforeValidator(_size),
+    PlainSerializer(format_size, return_type=str),
+    WithJsonSchema({"type": ["string", "integer"], "pattern": SIZE_PATTERN, "minimum": 0}),
+]
+"""Bytes; `64MiB` in the file."""
+
+
+def _quantile(value: float) -> float:
+    """A ratio strictly between 0 and 1, never a percentage."""
+    if not 0 < value < 1:
+        hint = f"Write {value / 100:g}." if 1 < value < 100 else ""
+        raise ConfigError("", f"{value:g}", "a quantile is a ratio between 0 and 1", hint)
+    return value
+
+
+Quantile = Annotated[
+    float, AfterValidator(_quantile), WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1})
+]
+"""A ratio between 0 and 1, both excluded."""
+
+
+def _whole_nanoseconds(value: float) -> float:
+    """Counts at a bound are exact, so it must lie where a duration can."""
+    if (Fraction(repr(value)) * 1_000_000).denominator != 1:
+        raise ConfigError("", f"{value} ms", "it must be whole nanoseconds", "Write six decimals at most.")
+    return value
+
+
+Milliseconds = Annotated[
+    float,
+    AfterValidator(_whole_nanoseconds),
+    PlainSerializer(lambda value: int(value) if value == int(value) else value, return_type=int | float),
+]
+"""Milliseconds as a number: whole ones are written without a fraction."""
+
+Count = Annotated[int, Field(strict=True, ge=1, le=1 << 40)]
+"""How many; at least one."""
