@@ -78,11 +78,15 @@ class Identity(NamedTuple):
 
 
 class DeadRecord(NamedTuple):
-    """A record, or one span of it, that could not be decoded."""
+    """A record, or the spans of it that are broken for one reason, that could not be decoded.
+
+    One for each reason and record, however many spans it is about: a hostile record must not become a million objects.
+    """
 
     record: int  # index into the Records
     reason: str  # a word for the metric's label, e.g. "truncated", "not_json"
     detail: str = ""  # a sentence for a person
+    spans: int = 0  # how many spans are lost; 0 where the record itself cannot be read, so nobody can tell
 
 
 @dataclass(slots=True)
@@ -90,8 +94,9 @@ class SpanBatch:
     """Spans decoded from one `Records`, in the order in which they stand there.
 
     All columns have length n_spans. `(key_hi, key_lo)` is a 128-bit hash of everything in `identity(i)`: two spans of a
-    process with the same identity bytes have the same key, others differ. It is seeded per process, so nobody outside
-    can make two collide; it must not leave the process.
+    process with the same identity bytes have the same key, others differ; two keys may have the same text (a dimension
+    that is the number 1 or the string "1", text that was not UTF-8 in two ways). It is seeded per process, so nobody
+    outside can make two collide; it must not leave the process.
     """
 
     record: np.ndarray  # int32: index into the Records
