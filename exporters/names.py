@@ -1,0 +1,237 @@
+"""Every exported metric and label name, as data: what is not here is not exported.
+
+Names that others' dashboards read (`traces_span_metrics_*`) are the OpenTelemetry Collector's; our own begin with
+`streamgauge_`. Base units, `_total` for counters, no colons: those are for recording rules (Prometheus, "Metric and
+label naming").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+Kind = Literal["counter", "gauge", "histogram"]
+Across = Literal["sum", "max", "min"]
+
+SERVICE_NAME = "service_name"
+SPAN_NAME = "span_name"
+SPAN_KIND = "span_kind"
+STATUS_CODE = "status_code"
+WINDOW = "window"
+QUANTILE = "quantile"
+BOUND = "le"
+SOURCE = "source"
+PARTITION = "partition"
+REASON = "reason"
+SIGNAL = "signal"
+DIRECTION = "direction"
+WHAT = "what"
+TYPE = "type"
+
+IDENTITY_LABELS = (SERVICE_NAME, SPAN_NAME, SPAN_KIND, STATUS_CODE)
+"""The labels that every span series has, empty or not; dimensions follow them and are left out where empty."""
+
+RESERVED_LABELS = frozenset((*IDENTITY_LABELS, WINDOW, QUANTILE, BOUND))
+"""Labels that a dimension cannot have: on a span's metrics they already mean something."""
+
+CLASSIC_BOUNDS_MS = (2, 4, 6, 8, 10, 50, 100, 200, 400, 800, 1000, 1400, 2000, 5000, 10000, 15000)
+"""Upper bounds of the duration histogram in milliseconds: the defaults of the Collector's `span_metrics` connector."""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One metric family: its name, what kind it is, what it says, and which labels it has.
+
+    `name` is OpenMetrics' family name; the samples of a counter add `_total` to it (`page_name`). `unit` is empty or
+    the name's last word. Families with `dimensions` have the configured ones after `labels`. `across` says what becomes
+    of one label set that several owners show at once, such as the overflow of many shards.
+
+    >>> RECORDS.name, RECORDS.page_name
+    ('streamgauge_records', 'streamgauge_records_total')
+    """
+
+    name: str
+    kind: Kind
+    help: str
+    labels: tuple[str, ...] = ()
+    unit: str = ""
+    dimensions: bool = False
+    across: Across = "sum"
+
+    @property
+    def page_name(self) -> str:
+        """The name in front of a sample's labels (of a histogram: its stem)."""
+        return f"{self.name}_total" if self.kind == "counter" else self.name
+
+    @property
+    def sample_names(self) -> tuple[str, ...]:
+        """Every name under which the family's samples are found in Prometheus."""
+        if self.kind == "histogram":
+            return tuple(f"{self.name}_{part}" for part in ("bucket", "count", "sum"))
+        return (self.page_name,)
+
+
+CALLS = Family(
+    "traces_span_metrics_calls",
+    "counter",
+    "Spans that ended, as the Collector's span_metrics connector counts them, late ones too.",
+    IDENTITY_LABELS,
+    dimensions=True,
+)
+DURATION_MILLISECONDS = Family(
+    "traces_span_metrics_duration_milliseconds",
+    "histogram",
+    "Duration of spans, counted exactly at classic bounds.",
+    IDENTITY_LABELS,
+    unit="milliseconds",
+    dimensions=True,
+)
+SPAN_DURATION = Family(
+    "streamgauge_span_duration_seconds",
+    "gauge",
+    "A quantile of the duration of the spans in the window that closed last; absent where the window has none.",
+    (SERVICE_NAME, SPAN_NAME, SPAN_KIND, WINDOW, QUANTILE),
+    unit="seconds",
+    dimensions=True,
+    across="max",
+)
+SPAN_CALLS = Family(
+    "streamgauge_span_calls",
+    "gauge",
+    "Spans in the window that closed last.",
+    (SERVICE_NAME, SPAN_NAME, SPAN_KIND, WINDOW),
+    dimensions=True,
+)
+SPAN_ERRORS = Family(
+    "streamgauge_span_errors",
+    "gauge",
+    "Failed spans (STATUS_CODE_ERROR) in the window that closed last.",
+    (SERVICE_NAME, SPAN_NAME, SPAN_KIND, WINDOW),
+    dimensions=True,
+)
+RECORDS = Family("streamgauge_records", "counter", "Records read from a topic or recording.", (SOURCE,))
+SPANS = Family("streamgauge_spans", "counter", "Spans decoded, whatever became of them after.", (SOURCE,))
+DEAD_LETTERS = Family(
+    "streamgauge_dead_letters", "counter", "Records or spans that could not be decoded and were set aside.", (REASON,)
+)
+LATE = Family(
+    "streamgauge_late",
+    "counter",
+    "Spans whose pane had closed when they came: in the counters, in no window.",
+    (SIGNAL, REASON),
+)
+TIME_REJECTED = Family(
+    "streamgauge_time_rejected",
+    "counter",
+    "Spans whose time is too far ahead of (future) or behind (past) their record's.",
+    (DIRECTION,),
+)
+LIMITED = Family(
+    "streamgauge_limited", "counter", "What was left out because a limit of the decoder or fold was met.", (WHAT,)
+)
+DEDUPLICATED = Family(
+    "streamgauge_deduplicated", "counter", "Spans dropped because they had been seen; only with dedupe on.", (SOURCE,)
+)
+DURATIONS_CLAMPED = Family(
+    "streamgauge_durations_clamped",
+    "counter",
+    "Spans that end before they start: counted with duration 0.",
+    (SOURCE,),
+)
+IDLE_CLOSURES = Family(
+    "streamgauge_idle_closures",
+    "counter",
+    "Panes closed by the passing of time while the source was idle; exactness does not cover them.",
+    (SOURCE,),
+)
+SOURCE_TIMESTAMP_TYPE = Family(
+    "streamgauge_source_timestamp_type",
+    "gauge",
+    "1 for the timestamp type seen on a source's records: create_time, log_append_time or none.",
+    (SOURCE, TYPE),
+    across="max",
+)
+SERIES = Family("streamgauge_series", "gauge", "Series that a service has now.", (SERVICE_NAME,))
+SERIES_DEMAND = Family(
+    "streamgauge_series_demand", "gauge", "Series that a service would have without its budget.", (SERVICE_NAME,)
+)
+SERIES_OVERFLOW = Family(
+    "streamgauge_series_overflow",
+    "counter",
+    "Spans counted under span_name __overflow__ because their service is over its budget of series.",
+    (SERVICE_NAME,),
+)
+WATERMARK = Family(
+    "streamgauge_watermark_timestamp_seconds",
+    "gauge",
+    "Event time, in Unix seconds, up to which a source partition counts as seen; the least one closes panes.",
+    (SOURCE, PARTITION),
+    unit="seconds",
+    across="min",
+)
+BUILD_INFO = Family(
+    "streamgauge_build_info",
+    "gauge",
+    "1, with the versions that run.",
+    ("version", "python", "bytewax"),
+    across="max",
+)
+
+FAMILIES = (
+    CALLS,
+    DURATION_MILLISECONDS,
+    SPAN_DURATION,
+    SPAN_CALLS,
+    SPAN_ERRORS,
+    RECORDS,
+    SPANS,
+    DEAD_LETTERS,
+    LATE,
+    TIME_REJECTED,
+    LIMITED,
+    DEDUPLICATED,
+    DURATIONS_CLAMPED,
+    IDLE_CLOSURES,
+    SOURCE_TIMESTAMP_TYPE,
+    SERIES,
+    SERIES_DEMAND,
+    SERIES_OVERFLOW,
+    WATERMARK,
+    BUILD_INFO,
+)
+"""All families, in the order of the page, of the file and of the reference."""
+
+BY_NAME = {family.name: family for family in FAMILIES}
+_ORDER = {family.name: index for index, family in enumerate(FAMILIES)}
+
+
+def page_order(family: Family) -> tuple[int, str]:
+    """Sort key that puts families in the order of `FAMILIES`; foreign ones follow by name."""
+    return _ORDER.get(family.name, len(_ORDER)), family.name
+
+
+class Reference(NamedTuple):
+    """One line of the metric reference, all of it text."""
+
+    name: str
+    kind: str
+    labels: str
+    help: str
+
+
+def reference() -> list[Reference]:
+    """The metric reference: what `streamgauge metrics` prints and `docs/metrics.md` shows, in page order.
+
+    >>> row = reference()[0]
+    >>> row.name, row.kind, row.labels
+    ('traces_span_metrics_calls_total', 'counter', 'service_name, span_name, span_kind, status_code, dimensions')
+    """
+    return [
+        Reference(
+            name=family.page_name,
+            kind=family.kind,
+            labels=", ".join((*family.labels, *(("dimensions",) if family.dimensions else ()))),
+            help=family.help,
+        )
+        for family in FAMILIES
+    ]
