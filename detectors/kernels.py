@@ -1,8 +1,8 @@
 """The one decorator for compiled kernels, and where their machine code is cached.
 
 numba's own cache looks only at the file of the function it compiles: when a callee in another file changes, stale
-machine code runs. So the cache folder is named after a hash of every source file that can hold a kernel, the versions of
-numba and Python, and the CPU: any change compiles anew, nothing stale can run.
+machine code runs. So the cache folder is named after a hash of every source file that can hold a kernel, the versions
+of numba and Python, and the CPU: any change compiles anew, nothing stale can run.
 
 This module must be imported before any kernel is defined, which importing `kernel` from it ensures.
 """

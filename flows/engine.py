@@ -1,0 +1,64 @@
+"""The engine: the picture as code, one operator a line, no formula.
+
+    source          decode, fold         by service    close          gather           judge          publish
+    partitions ──▶  bytes → columns  ──▶ shard 0   ──▶ merge into ──▶ what spans   ──▶ windows,   ──▶ page, files
+                    → partials           …             open panes,    several          percentiles
+                                         shard 63      close once     shards
+
+Six words name the stages: decode, fold, close, gather, judge, publish. Decoding is the source's, since whether a span
+is late is decided against its own partition's frontier, which must be stored with the partition's offset.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import bytewax.operators as op
+from bytewax.dataflow import Dataflow
+
+from flows.gather import gather_overflow
+from flows.series import SHARDS
+from flows.stages import closing, folding, judging
+from flows.windows import Windows
+
+if TYPE_CHECKING:
+    from bytewax.inputs import Source
+    from bytewax.outputs import Sink
+
+    from flows.emission import Emission
+    from flows.rules import Rules
+    from flows.shard import Closed
+    from flows.windows import WindowSamples
+
+
+class EmissionSource(NamedTuple):
+    """A source and how many slots it has; nothing closes before all of them were heard."""
+
+    source: Source[Emission]
+    n_slots: int
+
+
+class Sinks(NamedTuple):
+    """Where the flow's answers go; each stays in the process that computed it."""
+
+    read: Sink[Emission]  # tallies and dead letters
+    closed: Sink[tuple[str, Closed]]  # counters
+    windows: Sink[tuple[str, WindowSamples]]
+
+
+def build(source: EmissionSource, sinks: Sinks, rules: Rules) -> Dataflow:
+    """The dataflow between the slots of a source and the sinks."""
+    flow = Dataflow("streamgauge")
+
+    emissions = op.input("decode", flow, source.source)
+    parts = op.flat_map_batch("fold", emissions, folding(rules))
+    shards = op.stateful_batch("close", parts, closing(source.n_slots, rules.shard))
+    strays = op.map("stray", shards, gather_overflow(rules.time))
+    overflow = op.stateful_batch("gather", strays, closing(SHARDS, rules.shard))
+    closed = op.merge("closed", shards, overflow)
+    windows = op.stateful_batch("judge_windows", closed, judging(rules.windows, Windows, Windows.restore))
+
+    op.output("publish_read", emissions, sinks.read)
+    op.output("publish_closed", closed, sinks.closed)
+    op.output("publish_windows", windows, sinks.windows)
+    return flow

@@ -1,0 +1,148 @@
+"""Publish: closed panes and windows → samples under the exporters' names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from detectors.histogram import QUANTILE_UNIT
+from exporters import names
+from exporters.labels import LabelSet
+from exporters.samples import Exemplars, Samples, bucket_columns, by_label, window_columns
+from flows.decode.batch import KINDS, STATUSES, WEIGHT_BITS
+from flows.units import format_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flows.admission import Opened
+    from flows.rules import Rules
+    from flows.series import OperationLabels, SeriesLabels
+    from flows.shard import Closed, Segment
+    from flows.windows import WindowSamples
+
+_NS_PER_MS = 1e6
+
+
+class Publisher:
+    """Makes samples of what the shards of one process close.
+
+    Args:
+        rules: of the flow.
+        dimensions: label names, in the order of the label sets.
+        bounds_ms: of the classic buckets.
+        step_ns: how far apart the shown times are.
+    """
+
+    def __init__(self, rules: Rules, dimensions: Sequence[str], bounds_ms: Sequence[float], step_ns: int) -> None:
+        self._rules = rules
+        self._dimensions = tuple(dimensions)
+        self._buckets = bucket_columns(bounds_ms)
+        self._step_ns = step_ns
+        self._series: dict[tuple[str, int], LabelSet] = {}
+        self._operations: dict[OperationLabels, LabelSet] = {}
+        self._begun: dict[str, list[Opened]] = {}
+        self._quantiles = [quantile / QUANTILE_UNIT for quantile in rules.windows.quantiles]
+
+    def window_name(self, panes: int) -> str:
+        """A window as people write it: 5m."""
+        return format_duration(panes * self._rules.time.pane_ns)
+
+    def end_ns(self, pane: int) -> int:
+        """The event time at which panes below `pane` are over."""
+        return pane * self._rules.time.pane_ns
+
+    def closed(self, key: str, closed: Closed) -> list[Samples]:
+        """The counters that a shard shows, and those of its services."""
+        samples: list[Samples] = []
+        for segment in closed.segments:
+            for slot in segment.ended:
+                self._series.pop((key, slot), None)
+            for opened in segment.opened:
+                self._series[key, opened.slot] = self._series_labels(opened.labels)
+            self._begun.setdefault(key, []).extend(segment.opened)
+            if segment.counters is not None:
+                samples += self._counters(key, segment)
+        return samples
+
+    def _counters(self, key: str, segment: Segment) -> list[Samples]:
+        counters = segment.counters
+        assert counters is not None
+        at_ns = self.end_ns(segment.stop)
+        labels = [self._series[key, slot] for slot in counters.slots.tolist()]
+        cumulative = np.cumsum(counters.buckets, axis=1) >> WEIGHT_BITS
+        seen = counters.slow_ns >= 0
+        exemplars = Exemplars(
+            np.where(seen, counters.slow_trace[:, 0], 0).astype(np.uint64),
+            np.where(seen, counters.slow_trace[:, 1], 0).astype(np.uint64),
+            np.maximum(counters.slow_ns, 0) / _NS_PER_MS,
+            np.full(len(labels), at_ns, np.int64),
+        )
+        samples = self._zeros(key, at_ns - self._step_ns)
+        samples.append(by_label(names.CALLS, at_ns, labels, counters.calls >> WEIGHT_BITS))
+        samples.append(
+            Samples(
+                names.DURATION_MILLISECONDS,
+                at_ns,
+                labels,
+                cumulative,
+                self._buckets,
+                sums=counters.sum_ns / _NS_PER_MS,
+                exemplars=exemplars,
+            )
+        )
+        services = [LabelSet([(names.SERVICE_NAME, figures.service)]) for figures in segment.services]
+        for family, column in (
+            (names.SERIES, [figures.series for figures in segment.services]),
+            (names.SERIES_DEMAND, [figures.demand for figures in segment.services]),
+            (names.SERIES_OVERFLOW, [figures.overflowed for figures in segment.services]),
+        ):
+            samples.append(by_label(family, at_ns, services, np.array(column, np.int64)))
+        return samples
+
+    def _zeros(self, key: str, at_ns: int) -> list[Samples]:
+        """Counters of new series, 0 before their first pane: `rate` then sees their first spans too."""
+        begun = self._begun.pop(key, [])
+        labels = [self._series[key, slot] for slot, _, _ in begun if (key, slot) in self._series]
+        if not labels:
+            return []
+        zeros = np.zeros((len(labels), len(self._buckets)), np.int64)
+        return [
+            by_label(names.CALLS, at_ns, labels, zeros[:, 0]),
+            Samples(names.DURATION_MILLISECONDS, at_ns, labels, zeros, self._buckets, sums=np.zeros(len(labels))),
+        ]
+
+    def windows(self, sample: WindowSamples) -> list[Samples]:
+        """The gauges of a window."""
+        at_ns = self.end_ns(sample.end)
+        labels = self.operations(sample)
+        window = self.window_name(sample.window)
+        column = window_columns(window)
+        return [
+            Samples(names.SPAN_DURATION, at_ns, labels, sample.quantiles, window_columns(window, self._quantiles)),
+            Samples(names.SPAN_CALLS, at_ns, labels, (sample.calls >> WEIGHT_BITS).reshape(-1, 1), column),
+            Samples(names.SPAN_ERRORS, at_ns, labels, (sample.errors >> WEIGHT_BITS).reshape(-1, 1), column),
+        ]
+
+    def operations(self, sample: WindowSamples) -> list[LabelSet]:
+        """The label sets of a window's operations."""
+        found = []
+        for operation in sample.operations:
+            labels = self._operations.get(operation)
+            if labels is None:
+                labels = self._operations[operation] = LabelSet(self._pairs(operation))
+            found.append(labels)
+        return found
+
+    def _pairs(self, of: OperationLabels | SeriesLabels) -> list[tuple[str, str]]:
+        return [
+            (names.SERVICE_NAME, of.service),
+            (names.SPAN_NAME, of.span_name),
+            (names.SPAN_KIND, KINDS[of.kind]),
+            *zip(self._dimensions, of.dimensions, strict=True),
+        ]
+
+    def _series_labels(self, of: SeriesLabels) -> LabelSet:
+        pairs = self._pairs(of)
+        return LabelSet([*pairs[:3], (names.STATUS_CODE, STATUSES[of.status]), *pairs[3:]])

@@ -1,0 +1,404 @@
+"""Replay: recordings through the dataflow, by one process or several, and what came of them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal as signals
+import sys
+import tempfile
+import threading
+from base64 import b64encode
+from dataclasses import dataclass
+from datetime import timedelta
+from multiprocessing import get_context
+from pathlib import Path
+from socket import socket
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from bytewax.testing import cluster_main, run_main
+from rich.console import Console
+
+from detectors import kernels
+from exporters import csv_samples, openmetrics
+from flows.config.sections import MINUTE_NS
+from flows.decode.otlp_json import OtlpJson
+from flows.decode.otlp_proto import OtlpProto
+from flows.emission import Slot
+from flows.engine import EmissionSource, Sinks, build
+from flows.errors import DataError, OutputError, UsageError
+from flows.publish import Publisher
+from flows.recording import Recording
+from flows.recording.dealing import LANES
+from flows.report import as_data, show
+from flows.rules import Rules
+from flows.sources import LocalSink, RecordingSource
+from flows.summary import Found, Summary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from exporters.prometheus import Registry
+    from flows.config import Config
+    from flows.decode.batch import Decoder
+    from flows.emission import Emission
+    from flows.shard import Closed
+    from flows.windows import WindowSamples
+
+_LOCKSTEP = timedelta(0)
+"""An epoch for each read: lanes of several processes then advance together, and none piles up ahead of the others."""
+
+_REFRESH_SECONDS = 0.2
+_PIPED_WIDTH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a replay is asked for; plain values, the same for all its workers."""
+
+    recordings: tuple[str, ...]
+    config: Config
+    spool: Path  # a folder for what workers write
+    signal: str | None = None
+    start_ns: int | None = None
+    end_ns: int | None = None
+    step_ns: int = MINUTE_NS
+    openmetrics: bool = False
+    samples: bool = False
+    dead_letters: bool = False
+
+    def open(self) -> Recording:
+        """The recording, told by its bytes."""
+        return Recording([*self.recordings], signal=self.signal)
+
+
+class Worker:
+    """One process's share of a replay.
+
+    Args:
+        job: what is asked for.
+        number: of the worker.
+        stopped: asked before each read.
+        registry: where the page is made, if one is wanted.
+    """
+
+    def __init__(self, job: Job, number: int, stopped: Callable[[], bool], registry: Registry | None = None) -> None:
+        self.job = job
+        self.recording = job.open()
+        config = job.config
+        counters = job.openmetrics or registry is not None
+        self.rules = Rules.of(config, step_ns=job.step_ns, counters=counters)
+        dimensions = [dimension.label for dimension in config.decoder_dimensions()]
+        self._publisher = Publisher(self.rules, dimensions, config.span_metrics.bounds_ms, job.step_ns)
+        self._registry = registry
+        self._pages: dict[str, dict[str, list[Any]]] = {}
+        self.summary = Summary(self.rules)
+        folder = job.spool / str(number)
+        windows = [self._publisher.window_name(window) for window in self.rules.windows.windows]
+        self._metrics = openmetrics.OpenMetricsSpool(folder / "openmetrics") if job.openmetrics else None
+        quantiles = [quantile / 1_000_000 for quantile in self.rules.windows.quantiles]
+        self._table = csv_samples.CsvSpool(folder / "samples", dimensions, windows, quantiles) if job.samples else None
+        folder.mkdir(parents=True, exist_ok=True)
+        self._letters = (folder / "dead_letters.jsonl").open("w") if job.dead_letters else None
+        self._letters_left = config.limits.dead_letters.count
+        source = EmissionSource(RecordingSource(self.recording, self._slot, stopped), LANES)
+        sinks = Sinks(LocalSink(self._read), LocalSink(self._closed), LocalSink(self._windows))
+        self.flow = build(source, sinks, self.rules)
+
+    def _decoder(self) -> Decoder:
+        config = self.job.config
+        kind = OtlpProto if self.recording.encoding == "otlp_proto" else OtlpJson
+        return kind(config.decoder_dimensions(), config.decoder_limits(), weighted=config.sampling.weighted)
+
+    def _slot(self, number: int) -> Slot:
+        dedupe = self.job.config.dedupe
+        entries = dedupe.entries if dedupe.enabled else 0
+        return Slot(number, self._decoder(), self.rules.time, entries, self.job.start_ns, self.job.end_ns)
+
+    def _read(self, emissions: list[Emission]) -> None:
+        for emission in emissions:
+            self.summary.read(emission)
+            if self._letters is None:
+                continue
+            for letter in emission.dead:
+                if self._letters_left <= 0:
+                    break
+                self._letters_left -= 1
+                plain = letter._asdict()
+                plain["payload"] = b64encode(letter.payload).decode()
+                self._letters.write(json.dumps(plain) + "\n")
+
+    def _closed(self, items: list[tuple[str, Closed]]) -> None:
+        for key, closed in items:
+            self.summary.closed(key, closed)
+            if not self.rules.shard.counters:
+                continue
+            samples = self._publisher.closed(key, closed)
+            if self._metrics is not None:
+                for block in samples:
+                    self._metrics.append(block)
+            if self._registry is not None and samples:
+                self._show(key, "counters", [block for block in samples if block.at_ns == samples[-1].at_ns])
+
+    def _windows(self, items: list[tuple[str, WindowSamples]]) -> None:
+        for key, sample in items:
+            self.summary.windows(sample)
+            if self._table is not None:
+                self._table.append(
+                    self._publisher.end_ns(sample.end),
+                    self._publisher.window_name(sample.window),
+                    self._publisher.operations(sample),
+                    sample.calls >> 20,
+                    sample.errors >> 20,
+                    sample.quantiles,
+                )
+            if self._metrics is None and self._registry is None:
+                continue
+            samples = self._publisher.windows(sample)
+            if self._metrics is not None:
+                for block in samples:
+                    self._metrics.append(block)
+            if self._registry is not None:
+                self._show(key, f"window {sample.window}", samples)
+
+    def _show(self, key: str, part: str, samples: list[Any]) -> None:
+        assert self._registry is not None
+        page = self._pages.setdefault(key, {})
+        page[part] = samples
+        self._registry.replace(key, [block for blocks in page.values() for block in blocks])
+
+    def finish(self) -> Found:
+        """Close what was written; returns what was found."""
+        for spool in (self._metrics, self._table, self._letters):
+            if spool is not None:
+                spool.close()
+        return self.summary.finish()
+
+
+def replay(
+    recordings: Sequence[str],
+    *,
+    config: Config,
+    openmetrics: Path | None = None,
+    samples: Path | None = None,
+    step_ns: int | None = None,
+    dead_letters: Path | None = None,
+    signal: str | None = None,
+    start_ns: int | None = None,
+    end_ns: int | None = None,
+    workers: int = 1,
+    top: int = 20,
+    as_json: bool = False,
+) -> None:
+    """Replay recordings and show what was found: progress on standard error, the report on standard output.
+
+    Raises:
+        UsageError: the step is no multiple of the pane that divides a minute or is one of minutes.
+        DataError: a file is no recording, or holds another signal.
+        OutputError: a file cannot be written.
+    """
+    step = MINUTE_NS if step_ns is None else step_ns
+    _check_step(step, config)
+    errors = Console(stderr=True)
+    spool = Path(tempfile.mkdtemp(prefix="streamgauge-"))
+    try:
+        job = Job(
+            tuple(recordings),
+            config,
+            spool,
+            signal,
+            start_ns,
+            end_ns,
+            step,
+            openmetrics is not None,
+            samples is not None,
+            dead_letters is not None,
+        )
+        recording = job.open()
+        if recording.signal != "spans":
+            raise DataError(f"{recordings[0]} holds {recording.signal}", "replay reads spans", "Name traces.")
+        if not kernels.are_compiled():
+            errors.print("Compiling kernels, once for this version: about 20 s.")
+        found, stopped, damages = _run(job, workers, errors)
+        kernels.mark_compiled()
+        _write(spool, workers, openmetrics, samples, dead_letters)
+    finally:
+        shutil.rmtree(spool, ignore_errors=True)
+    for damage in damages:
+        errors.print(f"[yellow]{damage}[/yellow]", highlight=False)
+    if stopped:
+        errors.print("Stopped; this is what was computed so far.")
+    quantiles = Rules.of(config).windows.quantiles
+    if as_json:
+        sys.stdout.write(json.dumps(as_data(found, quantiles, top), indent=1) + "\n")
+    else:
+        out = Console()
+        # A file or a pipe has no width of its own.
+        show(out if out.is_terminal else Console(width=_PIPED_WIDTH), found, quantiles, top)
+
+
+def _check_step(step_ns: int, config: Config) -> None:
+    pane = config.time.pane_ns
+    if step_ns <= 0 or step_ns % pane or (MINUTE_NS % step_ns and step_ns % MINUTE_NS):
+        raise UsageError(
+            f"--step {step_ns / 1e9:g}s",
+            f"a step is a multiple of the pane ({pane / 1e9:g}s) and divides a minute or is a multiple of one",
+            "Try 1m.",
+        )
+
+
+def _run(job: Job, workers: int, errors: Console) -> tuple[Found, bool, list[str]]:
+    if workers == 1:
+        return _run_here(job, errors)
+    return _run_cluster(job, workers, errors)
+
+
+def _run_here(job: Job, errors: Console) -> tuple[Found, bool, list[str]]:
+    stop = threading.Event()
+    worker = Worker(job, 0, stop.is_set)
+    before = signals.signal(signals.SIGINT, lambda *_: stop.set())
+    try:
+        with _Progress(errors, worker.recording.total_bytes) as progress:
+            progress.watch(lambda: (worker.recording.bytes_read, worker.summary.found))
+            run_main(worker.flow, epoch_interval=_LOCKSTEP)  # type: ignore[no-untyped-call]
+    finally:
+        signals.signal(signals.SIGINT, before)
+    found = worker.finish()
+    return found, stop.is_set(), [str(damage) for damage in worker.recording.damages]
+
+
+def _work(job: Job, number: int, addresses: list[str], stop: Any, progress: Any, answer: Any) -> None:
+    """A worker process of a cluster."""
+    signals.signal(signals.SIGINT, signals.SIG_IGN)
+    worker = Worker(job, number, lambda: bool(stop.value))
+
+    def report() -> None:
+        while not done.wait(_REFRESH_SECONDS):
+            progress[number] = worker.recording.bytes_read
+
+    done = threading.Event()
+    threading.Thread(target=report, daemon=True).start()
+    cluster_main(worker.flow, addresses, number, epoch_interval=_LOCKSTEP)  # type: ignore[no-untyped-call]
+    done.set()
+    answer.send((worker.finish(), [str(damage) for damage in worker.recording.damages]))
+    answer.close()
+
+
+def _run_cluster(job: Job, workers: int, errors: Console) -> tuple[Found, bool, list[str]]:
+    if "-" in job.recordings:
+        raise UsageError("--workers with standard input", "several workers each read the files", "Use one worker.")
+    spawn = get_context("spawn")
+    stop, positions = spawn.Value("b", 0), spawn.Array("q", workers)
+    addresses = _free_addresses(workers)
+    pipes = [spawn.Pipe(duplex=False) for _ in range(workers)]
+    processes = [
+        spawn.Process(target=_work, args=(job, number, addresses, stop, positions, pipes[number][1]))
+        for number in range(workers)
+    ]
+
+    def interrupt(*_: object) -> None:
+        stop.value = 1
+
+    before = signals.signal(signals.SIGINT, interrupt)
+    found, damages = Found(), []
+    try:
+        with _Progress(errors, job.open().total_bytes) as progress:
+            progress.watch(lambda: (min(positions[:]), found))
+            for process in processes:
+                process.start()
+            for _, sending in pipes:
+                sending.close()
+            for receiving, _ in pipes:
+                try:
+                    theirs, damages = receiving.recv()
+                except EOFError as error:
+                    raise DataError("a worker ended without an answer", hint="Its traceback is above.") from error
+                found.add(theirs)
+    finally:
+        signals.signal(signals.SIGINT, before)
+        for process in processes:
+            if process.is_alive() and not stop.value:
+                process.join(5)
+            process.kill()
+            process.join()
+    return found, bool(stop.value), damages
+
+
+def _free_addresses(n: int) -> list[str]:
+    """Loopback addresses with ports that are free now."""
+    sockets = [socket() for _ in range(n)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+def _write(spool: Path, workers: int, metrics: Path | None, samples: Path | None, dead_letters: Path | None) -> None:
+    """Join what the workers wrote."""
+    folders = [spool / str(number) for number in range(workers)]
+    try:
+        if metrics is not None:
+            openmetrics.merge([folder / "openmetrics" for folder in folders], metrics)
+        if samples is not None:
+            csv_samples.merge([folder / "samples" for folder in folders], samples)
+        if dead_letters is not None:
+            with dead_letters.open("w") as out:
+                for folder in folders:
+                    with (folder / "dead_letters.jsonl").open() as letters:
+                        shutil.copyfileobj(letters, out)
+    except OSError as error:
+        raise OutputError(f"{error.filename}: {error.strerror}", hint="Name another file.") from error
+
+
+class _Progress:
+    """A line on a terminal: how far, how fast, what time it is in the recording, how long still."""
+
+    def __init__(self, console: Console, total_bytes: int | None) -> None:
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._progress = Progress(
+            TextColumn("replaying"),
+            BarColumn(bar_width=24),
+            DownloadColumn(),
+            TextColumn("{task.fields[said]}"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._progress.add_task("replay", total=total_bytes, said="")
+        self._done = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> _Progress:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        if self._thread is not None:
+            self._thread.join()
+        self._progress.stop()
+
+    def watch(self, state: Callable[[], tuple[int, Found]]) -> None:
+        """Show the state some times a second."""
+        from flows.report import clock
+
+        begun = monotonic()
+
+        def follow() -> None:
+            while not self._done.wait(_REFRESH_SECONDS):
+                read, found = state()
+                spans = sum(tally["spans", ""] for slot in list(found.tallies.values()) for tally in slot.values())
+                said = f"{spans:,} spans, {spans / (monotonic() - begun):,.0f}/s"
+                if found.upto_ns > 0:
+                    said += f", at {clock(found.upto_ns)}"
+                self._progress.update(self._task, completed=read, said=said)
+
+        if not self._progress.disable:
+            self._thread = threading.Thread(target=follow, daemon=True)
+            self._thread.start()

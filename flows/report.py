@@ -1,0 +1,206 @@
+"""Report: what a replay found, for people (tables that read well at 100 columns) and as data."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from detectors.histogram import QUANTILE_UNIT
+from flows.decode.batch import KINDS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from flows.summary import Found, Minute, OperationFigures
+
+_WORST = 8
+_NOTABLE_RATIO = 2.0
+"""A minute is shown where its p95 is this many times the operation's own over the whole replay, or it has errors."""
+
+
+def clock(ns: int) -> str:
+    """Event time to the second, UTC.
+
+    >>> clock(1_772_442_000_000_000_000)
+    '2026-03-02 09:00:00'
+    """
+    return datetime.fromtimestamp(ns // 1_000_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def seconds(value: float) -> str:
+    """A duration with three digits and the unit that people would choose.
+
+    >>> seconds(0.01234), seconds(2.5), seconds(0.0000021), seconds(float("nan"))
+    ('12.3 ms', '2.50 s', '2.10 µs', '–')
+    """
+    if value != value:
+        return "–"
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if value >= size:
+            scaled = value / size
+            return f"{scaled:.{2 if scaled < 10 else 1 if scaled < 100 else 0}f} {unit}"
+    return f"{value * 1e9:.0f} ns"
+
+
+def worst_minutes(found: Found, at_most: int = _WORST) -> list[tuple[Minute, str]]:
+    """The minutes furthest from an operation's own ordinary, and what was wrong with each."""
+    usual = {figures.operation: figures for figures in found.operations}
+    by_operation: dict[Any, list[float]] = defaultdict(list)
+    for minute in found.minutes:
+        by_operation[minute.operation].append(minute.p95)
+    median = {operation: sorted(values)[len(values) // 2] for operation, values in by_operation.items()}
+    scored = []
+    for minute in found.minutes:
+        overall = usual[minute.operation]
+        expected = minute.calls * overall.errors / max(overall.calls, 1)
+        slow = minute.p95 / median[minute.operation] if median[minute.operation] else 1.0
+        more_errors = minute.errors - expected
+        said = []
+        if more_errors > 0 and minute.errors * 2 > 3 * expected + 4:
+            said.append(f"{minute.errors:,} of {minute.calls:,} failed")
+        if slow >= _NOTABLE_RATIO:
+            said.append(f"p95 {seconds(minute.p95)}, usually {seconds(median[minute.operation])}")
+        if said:
+            scored.append((max(slow, 1.0) * minute.calls**0.5 + more_errors, minute, ", ".join(said)))
+    scored.sort(key=lambda item: (-item[0], item[1].end_ns, item[1].operation))
+    return [(minute, said) for _, minute, said in scored[:at_most]]
+
+
+def as_data(found: Found, quantiles: Sequence[int], top: int) -> dict[str, Any]:
+    """The same as plain values, for `--json`."""
+    operations = _busiest(found.operations)[:top]
+    return {
+        "from": clock(found.first_ns) + "Z" if found.first_ns >= 0 else None,
+        "to": clock(found.upto_ns) + "Z" if found.first_ns >= 0 else None,
+        "accounting": accounting(found),
+        "operations": [
+            {
+                "service_name": figures.operation.service,
+                "span_name": figures.operation.span_name,
+                "span_kind": KINDS[figures.operation.kind],
+                "dimensions": list(figures.operation.dimensions),
+                "calls": figures.calls,
+                "errors": figures.errors,
+                **{
+                    f"p{100 * quantile / QUANTILE_UNIT:.10g}_seconds": None if value != value else value
+                    for quantile, value in zip(quantiles, figures.quantiles, strict=True)
+                },
+            }
+            for figures in operations
+        ],
+        "worst_minutes": [
+            {
+                "end": clock(minute.end_ns) + "Z",
+                "service_name": minute.operation.service,
+                "span_name": minute.operation.span_name,
+                "calls": minute.calls,
+                "errors": minute.errors,
+                "p95_seconds": minute.p95,
+                "what": said,
+            }
+            for minute, said in worst_minutes(found)
+        ],
+    }
+
+
+def accounting(found: Found) -> dict[str, int]:
+    """Where every span of the input went; the classes after `spans` add up to it."""
+    total = found.total()
+
+    def kind(what: str) -> int:
+        return sum(count for (name, _), count in total.items() if name == what)
+
+    return {
+        "records": kind("records"),
+        "bytes": kind("bytes"),
+        "spans": kind("spans"),
+        "on_time": kind("on_time"),
+        "late": kind("late"),
+        "time_rejected": kind("rejected"),
+        "deduplicated": kind("repeated"),
+        "outside": kind("outside"),
+        "dead_letters": kind("dead"),
+        "dead_spans": kind("dead_spans"),
+        "limited": kind("limited"),
+        "durations_clamped": kind("clamped"),
+        "overflowed": sum(figures.overflowed for figures in found.services.values()),
+    }
+
+
+def show(console: Console, found: Found, quantiles: Sequence[int], top: int) -> None:
+    """Print the tables."""
+    figures = accounting(found)
+    if found.first_ns < 0:
+        console.print("No span on time was found in this recording.")
+    else:
+        console.print(_operations(found, quantiles, top))
+        worst = worst_minutes(found)
+        if worst:
+            console.print(_worst(worst))
+        console.print(f"Event time {clock(found.first_ns)} to {clock(found.upto_ns)} UTC.", highlight=False)
+    console.print(_account(figures), highlight=False)
+
+
+def _busiest(operations: Sequence[OperationFigures]) -> list[OperationFigures]:
+    return sorted(operations, key=lambda figures: (-figures.calls, figures.operation))
+
+
+def _operations(found: Found, quantiles: Sequence[int], top: int) -> Table:
+    shown = _busiest(found.operations)
+    table = Table(
+        title=f"Operations, the busiest {min(top, len(shown))} of {len(shown)}", title_justify="left", box=SIMPLE_HEAD
+    )
+    table.add_column("service", overflow="fold", max_width=22)
+    table.add_column("operation", overflow="fold", min_width=24)
+    table.add_column("kind", no_wrap=True)
+    table.add_column("spans", justify="right", no_wrap=True)
+    table.add_column("errors", justify="right", no_wrap=True)
+    for quantile in quantiles:
+        table.add_column(f"p{100 * quantile / QUANTILE_UNIT:.10g}", justify="right", no_wrap=True)
+    for figures in shown[:top]:
+        kind = KINDS[figures.operation.kind].removeprefix("SPAN_KIND_").lower()
+        name = " ".join([figures.operation.span_name, *filter(None, figures.operation.dimensions)])
+        failed = f"{figures.errors / figures.calls:.2%}" if figures.errors else "–"
+        table.add_row(
+            figures.operation.service,
+            name,
+            "–" if kind == "unspecified" else kind,
+            f"{figures.calls:,}",
+            failed,
+            *(seconds(value) for value in figures.quantiles),
+        )
+    return table
+
+
+def _worst(worst: Sequence[tuple[Minute, str]]) -> Table:
+    table = Table(title="Worst minutes", title_justify="left", box=SIMPLE_HEAD)
+    table.add_column("minute to", no_wrap=True)
+    table.add_column("service", overflow="fold")
+    table.add_column("operation", overflow="fold")
+    table.add_column("what", overflow="fold")
+    for minute, said in worst:
+        table.add_row(clock(minute.end_ns)[11:], minute.operation.service, minute.operation.span_name, said)
+    return table
+
+
+def _account(figures: dict[str, int]) -> str:
+    parts = [f"{figures['spans']:,} spans in {figures['records']:,} records: {figures['on_time']:,} on time"]
+    for key, words in (
+        ("late", "late (counted, in no window)"),
+        ("time_rejected", "rejected for their time"),
+        ("deduplicated", "repeated"),
+        ("outside", "outside of the time asked for"),
+        ("dead_letters", "dead letters"),
+        ("limited", "beyond limits"),
+        ("durations_clamped", "with a negative duration"),
+        ("overflowed", "over a service's budget"),
+    ):
+        if figures[key]:
+            parts.append(f"{figures[key]:,} {words}")
+    return ", ".join(parts) + "."

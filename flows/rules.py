@@ -1,0 +1,88 @@
+"""The configuration as the stages take it: nanoseconds, panes, grids, budgets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from detectors.histogram import QUANTILE_UNIT, Grid
+from flows.admission import Budgets, ServiceBudget
+from flows.config.model import SHORT_WINDOW_NS
+from flows.config.sections import MINUTE_NS
+from flows.shard import ShardRules
+from flows.template import Templater
+from flows.watermark import TimeRules
+from flows.windows import WindowRules
+
+if TYPE_CHECKING:
+    from flows.config import Config
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the stages of one flow do; made once from a `Config`."""
+
+    time: TimeRules
+    grid: Grid
+    template: Templater
+    shard: ShardRules
+    windows: WindowRules
+
+    @classmethod
+    def of(cls, config: Config, *, step_ns: int | None = None, counters: bool = True) -> Rules:
+        """The rules of a configuration.
+
+        Args:
+            config: checked settings.
+            step_ns: samples are shown at multiples of it, a multiple of the pane; each pane's end by default.
+            counters: whether anyone reads counters at each step.
+        """
+        time = TimeRules(
+            config.time.pane_ns, config.time.lateness_ns, config.time.max_future_ns, config.time.max_age_ns
+        )
+        pane = time.pane_ns
+        bounds_ns = tuple(round(bound * 1_000_000) for bound in config.span_metrics.bounds_ms)
+        grid = Grid([*bounds_ns, *config.span_metrics.latency_thresholds_ns])
+        step = max(1, (step_ns or pane) // pane)
+        shard = ShardRules(
+            time=time,
+            grid=grid,
+            bounds_ns=bounds_ns,
+            budgets=_budgets(config),
+            n_dimensions=len(config.dimensions),
+            expiry=config.time.series_expiry_ns // pane,
+            minute=MINUTE_NS // pane,
+            step=step,
+            counters=counters,
+        )
+        return cls(
+            time=time,
+            grid=grid,
+            template=Templater(
+                [(rule.pattern, rule.replacement) for rule in config.templates.patterns],
+                config.templates.off_for,
+                enabled=config.templates.enabled,
+            ),
+            shard=shard,
+            windows=WindowRules(
+                grid=grid,
+                windows=tuple(window // pane for window in config.windows_ns),
+                quantiles=tuple(sorted(round(quantile * QUANTILE_UNIT) for quantile in config.quantiles)),
+                minute=shard.minute,
+                step=step,
+                longest_short=SHORT_WINDOW_NS // pane,
+            ),
+        )
+
+
+def _budgets(config: Config) -> Budgets:
+    limits = config.limits
+    default = ServiceBudget(limits.series_per_service, limits.values_per_dimension)
+    services = {
+        name: ServiceBudget(
+            default.series if own.series is None else own.series,
+            default.values_per_dimension if own.values_per_dimension is None else own.values_per_dimension,
+        )
+        for name, own in limits.services.items()
+    }
+    return Budgets(default, services, limits.max_services)

@@ -1,0 +1,326 @@
+"""Windows: runs of closed panes, with their percentiles; the first judge.
+
+Panes are kept encoded, once, as runs of bytes. A short window (up to some minutes, sliding by panes) is merged from its
+panes whenever it is shown. A long one (hours, sliding by minutes) is kept as dense counts to which each closed minute
+is added and from which the minute that leaves is taken: integers, so that nothing drifts. What is stored is the runs;
+dense counts are made from them again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from detectors.compact import (
+    CELL_BYTES,
+    SERIES_BYTES,
+    add_run,
+    arena_quantiles,
+    encode_runs,
+    make_room,
+    merge_runs,
+    tidy_arena,
+)
+from flows.series import OperationLabels
+from flows.snapshot import pack, unpack
+from flows.watermark import NEVER
+
+if TYPE_CHECKING:
+    from detectors.histogram import Grid
+    from flows.shard import Closed, Segment
+
+_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class WindowRules:
+    """Windows in panes. Those of at most `longest_short` slide by panes, longer ones by minutes."""
+
+    grid: Grid
+    windows: tuple[int, ...] = (12, 60, 720)
+    quantiles: tuple[int, ...] = (500_000, 950_000, 990_000)  # parts per million, increasing
+    minute: int = 12
+    step: int = 12
+    longest_short: int = 60
+
+    @property
+    def short(self) -> tuple[int, ...]:
+        """Windows that slide by panes."""
+        return tuple(window for window in self.windows if window <= self.longest_short)
+
+    @property
+    def long(self) -> tuple[int, ...]:
+        """Windows that slide by minutes."""
+        return tuple(window for window in self.windows if window > self.longest_short)
+
+
+class WindowSamples(NamedTuple):
+    """A window of all operations of a shard at its end."""
+
+    end: int  # pane after its last
+    window: int  # length in panes
+    complete: bool  # False while the stream is younger than the window
+    operations: list[OperationLabels]  # (n,)
+    calls: np.ndarray  # (n,) int64, units of 2^-20 spans
+    errors: np.ndarray  # (n,) int64, likewise
+    quantiles: np.ndarray  # (n, n_quantiles) float64 seconds, NaN without spans
+
+
+class Windows:
+    """The judge of windows for one shard: closed panes in, samples out.
+
+    Args:
+        rules: which windows and quantiles, shown when.
+    """
+
+    def __init__(self, rules: WindowRules) -> None:
+        self.rules = rules
+        self.position = NEVER
+        self.first_pane = NEVER
+        self._quantiles = np.array(rules.quantiles, np.int64)
+        # The minute is merged with the windows that are shown: it is what long windows are made of.
+        self._lengths = np.array([*rules.short, *({rules.minute} - set(rules.short))], np.int64)
+        self._minute_index = self._lengths.tolist().index(rules.minute)
+        self._panes: deque[bytes] = deque(maxlen=int(self._lengths.max()))
+        self._long = [LongWindow(window // rules.minute) for window in rules.long]
+        self._minutes: deque[bytes] = deque(maxlen=max((long.minutes for long in self._long), default=0))
+        self._operations: dict[int, OperationLabels] = {}
+        self._size = 0  # numbers of operations ever used; ended ones may still have panes in a ring
+        self._alive: tuple[np.ndarray, list[OperationLabels]] | None = None
+
+    def close(self, closed: Closed) -> list[WindowSamples]:
+        """Take what a shard closed, in order; returns the windows that are shown."""
+        self.first_pane = closed.first_pane
+        samples: list[WindowSamples] = []
+        for segment in closed.segments:
+            samples += self._segment(segment)
+        return samples
+
+    def _segment(self, segment: Segment) -> list[WindowSamples]:
+        if self.position == NEVER:
+            self.position = segment.first
+        self._skip(segment.first)
+        if segment.ended_operations or segment.opened:
+            self._change(segment)
+        self._panes.extend(self._encode(segment))
+        self.position = segment.stop
+        return self._show(at_minute=segment.stop % self.rules.minute == 0, shown=segment.stop % self.rules.step == 0)
+
+    def _skip(self, to: int) -> None:
+        """Panes that no segment speaks of are empty, and nothing is shown in them."""
+        minute = self.rules.minute
+        longest = max(self.rules.windows) + minute
+        if to - self.position > 2 * longest:
+            self._panes.clear()
+            self._minutes.clear()
+            for long in self._long:
+                long.clear()
+            self.position = to - to % minute
+        while self.position < to:
+            stop = min(to, (self.position // minute + 1) * minute)
+            self._panes.extend([b""] * (stop - self.position))
+            self.position = stop
+            if stop % minute == 0:
+                self._show(at_minute=True, shown=False)
+
+    def _change(self, segment: Segment) -> None:
+        for operation in segment.ended_operations:
+            del self._operations[operation]
+        for _, operation, labels in segment.opened:
+            self._operations[operation] = labels.operation
+            self._size = max(self._size, operation + 1)
+        self._alive = None
+
+    def _living(self) -> tuple[np.ndarray, list[OperationLabels]]:
+        if self._alive is None:
+            numbers = sorted(self._operations)
+            self._alive = np.array(numbers, np.int64), [self._operations[number] for number in numbers]
+        return self._alive
+
+    def _encode(self, segment: Segment) -> list[bytes]:
+        """One run of bytes a pane; late rows belong to none."""
+        rows = segment.rows
+        n_panes = segment.stop - segment.first
+        if not len(rows):
+            return [b""] * n_panes
+        order = np.lexsort((segment.operation, rows.at))
+        order = order[(rows.at == rows.pane)[order]]
+        cells = int(rows.cell_starts[-1] - rows.cell_starts[0])
+        out = np.empty(SERIES_BYTES * len(rows) + CELL_BYTES * cells, np.uint8)
+        ends = np.zeros(n_panes, np.int64)
+        encode_runs(
+            order,
+            rows.at - segment.first,
+            segment.operation,
+            segment.error,
+            rows.cell_starts,
+            rows.cell,
+            rows.cell_weight,
+            ends,
+            len(self.rules.grid),
+            out,
+        )
+        data = out[: ends[-1]].tobytes()
+        bounds = [0, *ends.tolist()]
+        return [data[bounds[i] : bounds[i + 1]] for i in range(n_panes)]
+
+    def _show(self, *, at_minute: bool, shown: bool) -> list[WindowSamples]:
+        if not (at_minute or shown):
+            return []
+        alive, labels = self._living()
+        short = self.rules.short
+        samples = []
+        calls, errors, values, minute = self._merge(at_minute=at_minute)
+        if shown and labels:
+            for w, window in enumerate(short):
+                samples.append(self._sample(window, labels, calls[w, alive], errors[w, alive], values[w, alive]))
+        if at_minute:
+            past = list(self._minutes)
+            leaving = [past[-long.minutes] if len(past) >= long.minutes else b"" for long in self._long]
+            self._minutes.append(minute)
+            for long, window, gone in zip(self._long, self.rules.long, leaving, strict=True):
+                long.slide(minute, gone, self._size)
+                if shown and labels:
+                    counted = long.read(alive, self._quantiles, self.rules.grid.middle_seconds)
+                    samples.append(self._sample(window, labels, *counted))
+        return samples
+
+    def _sample(
+        self, window: int, labels: list[OperationLabels], calls: np.ndarray, errors: np.ndarray, values: np.ndarray
+    ) -> WindowSamples:
+        complete = self.position - window >= self.first_pane
+        return WindowSamples(self.position, window, complete, labels, calls, errors, values)
+
+    def _merge(self, *, at_minute: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, bytes]:
+        data = np.frombuffer(b"".join(self._panes), np.uint8)
+        starts = np.zeros(len(self._panes) + 1, np.int64)
+        np.cumsum([len(run) for run in self._panes], out=starts[1:])
+        n_windows = len(self._lengths)
+        calls = np.zeros((n_windows, self._size), np.int64)
+        errors = np.zeros((n_windows, self._size), np.int64)
+        values = np.full((n_windows, self._size, len(self._quantiles)), np.nan)
+        out = np.empty(2 * len(data) + 64, np.uint8) if at_minute else np.empty(0, np.uint8)
+        written = merge_runs(
+            data,
+            starts,
+            self._lengths,
+            self._size,
+            self._quantiles,
+            self.rules.grid.middle_seconds,
+            calls,
+            errors,
+            values,
+            self._minute_index if at_minute else -1,
+            out,
+        )
+        return calls, errors, values, out[:written].tobytes()
+
+    # State
+
+    def snapshot(self) -> bytes:
+        """The whole state as versioned bytes: the runs, joined."""
+        return pack(
+            "windows",
+            _VERSION,
+            {
+                "position": self.position,
+                "first_pane": self.first_pane,
+                "size": self._size,
+                "panes": list(self._panes),
+                "minutes": list(self._minutes),
+                "operations": [[number, *of[:3], list(of.dimensions)] for number, of in self._operations.items()],
+            },
+        )
+
+    @classmethod
+    def restore(cls, rules: WindowRules, data: bytes) -> Windows:
+        """The judge that `snapshot` wrote down.
+
+        Raises:
+            SnapshotError: bytes of something else, or of a version this release does not read.
+        """
+        fields = unpack(data, "windows", _VERSION)
+        windows = cls(rules)
+        windows.position = fields["position"]
+        windows.first_pane = fields["first_pane"]
+        windows._size = fields["size"]
+        windows._panes.extend(fields["panes"])
+        windows._minutes.extend(fields["minutes"])
+        for number, service, span_name, kind, dimensions in fields["operations"]:
+            windows._operations[number] = OperationLabels(service, span_name, kind, tuple(dimensions))
+        for long in windows._long:
+            for minute in list(windows._minutes)[-long.minutes :]:
+                long.slide(minute, b"", windows._size)
+        return windows
+
+
+class LongWindow:
+    """Dense counts of a window of many minutes, in an arena with one range a series.
+
+    Args:
+        minutes: its length.
+    """
+
+    def __init__(self, minutes: int) -> None:
+        self.minutes = minutes
+        self.clear()
+
+    def clear(self) -> None:
+        """No minute is in the window."""
+        self._offset, self._base, self._length, self._calls, self._errors = np.zeros((5, 16), np.int64)
+        self._arena = np.zeros(256, np.int64)
+        self._used = 0
+
+    def slide(self, minute: bytes, leaving: bytes, size: int) -> None:
+        """Add the newest minute and take away the one that leaves, b"" for none; `size`: numbers of series in use."""
+        if size > len(self._offset):
+            more = np.zeros(max(size, 2 * len(self._offset)) - len(self._offset), np.int64)
+            self._offset = np.concatenate([self._offset, more])
+            self._base = np.concatenate([self._base, more])
+            self._length = np.concatenate([self._length, more])
+            self._calls = np.concatenate([self._calls, more])
+            self._errors = np.concatenate([self._errors, more])
+        if leaving:
+            self._add(np.frombuffer(leaving, np.uint8), -1)
+        if minute:
+            newest = np.frombuffer(minute, np.uint8)
+            self._reserve(newest)
+            self._add(newest, 1)
+
+    def _add(self, run: np.ndarray, sign: int) -> None:
+        add_run(run, sign, self._offset, self._base, self._arena, self._calls, self._errors)
+
+    def _reserve(self, run: np.ndarray) -> None:
+        used = make_room(run, self._offset, self._base, self._length, self._arena, self._used)
+        while used < 0:
+            self._tidy(-1 - used)
+            used = make_room(run, self._offset, self._base, self._length, self._arena, self._used)
+        self._used = used
+
+    def _tidy(self, needed: int) -> None:
+        """Close the gaps that moved and emptied ranges left, with a quarter more room than is needed."""
+        lost = self._used - int(self._length[self._calls > 0].sum())
+        arena = np.zeros((needed - lost) * 5 // 4 + 256, np.int64)
+        self._used = tidy_arena(self._offset, self._base, self._length, self._calls, self._arena, arena)
+        self._arena = arena
+
+    def read(
+        self, series: np.ndarray, quantiles: np.ndarray, middle_seconds: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Calls, errors (n,) int64 and quantiles (n, n_quantiles) of some series, (n,) int64."""
+        values = np.empty((len(series), len(quantiles)))
+        arena_quantiles(
+            series,
+            self._offset,
+            self._base,
+            self._length,
+            self._arena,
+            self._calls,
+            quantiles,
+            middle_seconds,
+            values,
+        )
+        return self._calls[series], self._errors[series], values
