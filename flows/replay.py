@@ -222,7 +222,8 @@ def replay(
             errors.print("Compiling kernels, once for this version: about 20 s.")
         found, stopped, damages = _run(job, workers, errors)
         kernels.mark_compiled()
-        _write(spool, workers, openmetrics, samples, dead_letters)
+        for written in _write(spool, workers, openmetrics, samples, dead_letters):
+            errors.print(written, highlight=False)
     finally:
         shutil.rmtree(spool, ignore_errors=True)
     for damage in damages:
@@ -337,14 +338,19 @@ def _free_addresses(n: int) -> list[str]:
             each.close()
 
 
-def _write(spool: Path, workers: int, metrics: Path | None, samples: Path | None, dead_letters: Path | None) -> None:
-    """Join what the workers wrote."""
+def _write(
+    spool: Path, workers: int, metrics: Path | None, samples: Path | None, dead_letters: Path | None
+) -> list[str]:
+    """Join what the workers wrote; says what is where."""
+    said = []
     folders = [spool / str(number) for number in range(workers)]
     try:
         if metrics is not None:
-            openmetrics.merge([folder / "openmetrics" for folder in folders], metrics)
+            n = openmetrics.merge([folder / "openmetrics" for folder in folders], metrics)
+            said.append(f"{metrics}: {n:,} samples for promtool tsdb create-blocks-from openmetrics")
         if samples is not None:
-            csv_samples.merge([folder / "samples" for folder in folders], samples)
+            n = csv_samples.merge([folder / "samples" for folder in folders], samples)
+            said.append(f"{samples}: {n:,} windows")
         if dead_letters is not None:
             with dead_letters.open("w") as out:
                 for folder in folders:
@@ -352,6 +358,7 @@ def _write(spool: Path, workers: int, metrics: Path | None, samples: Path | None
                         shutil.copyfileobj(letters, out)
     except OSError as error:
         raise OutputError(f"{error.filename}: {error.strerror}", hint="Name another file.") from error
+    return said
 
 
 class _Progress:

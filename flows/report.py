@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from flows.series import OperationLabels
     from flows.summary import Found, Minute, OperationFigures
 
 _WORST = 8
+_MINUTE_NS = 60_000_000_000
 _NOTABLE_RATIO = 2.0
 """A minute is shown where its p95 is this many times the operation's own over the whole replay, or it has errors."""
 
@@ -48,28 +50,54 @@ def seconds(value: float) -> str:
     return f"{value * 1e9:.0f} ns"
 
 
-def worst_minutes(found: Found, at_most: int = _WORST) -> list[tuple[Minute, str]]:
-    """The minutes furthest from an operation's own ordinary, and what was wrong with each."""
+class Trouble(NamedTuple):
+    """Minutes in a row in which one operation was not as usual, told by the worst of them."""
+
+    start_ns: int
+    end_ns: int
+    worst: Minute
+    what: str
+
+
+def worst_minutes(found: Found, at_most: int = _WORST) -> list[Trouble]:
+    """The minutes furthest from an operation's own ordinary, neighbours joined, the worst first."""
     usual = {figures.operation: figures for figures in found.operations}
-    by_operation: dict[Any, list[float]] = defaultdict(list)
+    by_operation: dict[OperationLabels, list[Minute]] = defaultdict(list)
     for minute in found.minutes:
-        by_operation[minute.operation].append(minute.p95)
-    median = {operation: sorted(values)[len(values) // 2] for operation, values in by_operation.items()}
-    scored = []
-    for minute in found.minutes:
-        overall = usual[minute.operation]
-        expected = minute.calls * overall.errors / max(overall.calls, 1)
-        slow = minute.p95 / median[minute.operation] if median[minute.operation] else 1.0
-        more_errors = minute.errors - expected
-        said = []
-        if more_errors > 0 and minute.errors * 2 > 3 * expected + 4:
-            said.append(f"{minute.errors:,} of {minute.calls:,} failed")
-        if slow >= _NOTABLE_RATIO:
-            said.append(f"p95 {seconds(minute.p95)}, usually {seconds(median[minute.operation])}")
-        if said:
-            scored.append((max(slow, 1.0) * minute.calls**0.5 + more_errors, minute, ", ".join(said)))
-    scored.sort(key=lambda item: (-item[0], item[1].end_ns, item[1].operation))
-    return [(minute, said) for _, minute, said in scored[:at_most]]
+        by_operation[minute.operation].append(minute)
+    scored: list[tuple[float, Trouble]] = []
+    for operation, minutes in by_operation.items():
+        minutes.sort(key=lambda minute: minute.end_ns)
+        median = sorted(minute.p95 for minute in minutes)[len(minutes) // 2]
+        row: list[tuple[float, Minute, str]] = []
+        for minute in minutes:
+            score, what = _notable(minute, usual[operation], median)
+            if row and (not what or minute.end_ns - row[-1][1].end_ns > _MINUTE_NS):
+                scored.append(_joined(row))
+                row = []
+            if what:
+                row.append((score, minute, what))
+        if row:
+            scored.append(_joined(row))
+    scored.sort(key=lambda item: (-item[0], item[1].start_ns, item[1].worst.operation))
+    return [trouble for _, trouble in scored[:at_most]]
+
+
+def _notable(minute: Minute, overall: OperationFigures, median: float) -> tuple[float, str]:
+    """How far a minute is from the ordinary, and in which words; no words where it is not."""
+    expected = minute.calls * overall.errors / max(overall.calls, 1)
+    slow = minute.p95 / median if median else 1.0
+    said = []
+    if minute.errors * 2 > 3 * expected + 4:
+        said.append(f"{minute.errors:,} of {minute.calls:,} failed")
+    if slow >= _NOTABLE_RATIO:
+        said.append(f"p95 {seconds(minute.p95)}, usually {seconds(median)}")
+    return max(slow, 1.0) * minute.calls**0.5 + max(minute.errors - expected, 0), ", ".join(said)
+
+
+def _joined(row: list[tuple[float, Minute, str]]) -> tuple[float, Trouble]:
+    score, worst, what = max(row, key=lambda item: item[0])
+    return score, Trouble(row[0][1].end_ns - _MINUTE_NS, row[-1][1].end_ns, worst, what)
 
 
 def as_data(found: Found, quantiles: Sequence[int], top: int) -> dict[str, Any]:
@@ -96,15 +124,16 @@ def as_data(found: Found, quantiles: Sequence[int], top: int) -> dict[str, Any]:
         ],
         "worst_minutes": [
             {
-                "end": clock(minute.end_ns) + "Z",
-                "service_name": minute.operation.service,
-                "span_name": minute.operation.span_name,
-                "calls": minute.calls,
-                "errors": minute.errors,
-                "p95_seconds": minute.p95,
-                "what": said,
+                "from": clock(trouble.start_ns) + "Z",
+                "to": clock(trouble.end_ns) + "Z",
+                "service_name": trouble.worst.operation.service,
+                "span_name": trouble.worst.operation.span_name,
+                "calls": trouble.worst.calls,
+                "errors": trouble.worst.errors,
+                "p95_seconds": trouble.worst.p95,
+                "what": trouble.what,
             }
-            for minute, said in worst_minutes(found)
+            for trouble in worst_minutes(found)
         ],
     }
 
@@ -156,8 +185,8 @@ def _operations(found: Found, quantiles: Sequence[int], top: int) -> Table:
     table = Table(
         title=f"Operations, the busiest {min(top, len(shown))} of {len(shown)}", title_justify="left", box=SIMPLE_HEAD
     )
-    table.add_column("service", overflow="fold", max_width=22)
-    table.add_column("operation", overflow="fold", min_width=24)
+    table.add_column("service", overflow="fold", max_width=18)
+    table.add_column("operation", overflow="fold", min_width=16)
     table.add_column("kind", no_wrap=True)
     table.add_column("spans", justify="right", no_wrap=True)
     table.add_column("errors", justify="right", no_wrap=True)
@@ -178,14 +207,15 @@ def _operations(found: Found, quantiles: Sequence[int], top: int) -> Table:
     return table
 
 
-def _worst(worst: Sequence[tuple[Minute, str]]) -> Table:
+def _worst(worst: Sequence[Trouble]) -> Table:
     table = Table(title="Worst minutes", title_justify="left", box=SIMPLE_HEAD)
-    table.add_column("minute to", no_wrap=True)
-    table.add_column("service", overflow="fold")
-    table.add_column("operation", overflow="fold")
-    table.add_column("what", overflow="fold")
-    for minute, said in worst:
-        table.add_row(clock(minute.end_ns)[11:], minute.operation.service, minute.operation.span_name, said)
+    table.add_column("when", no_wrap=True)
+    table.add_column("service", overflow="fold", max_width=18)
+    table.add_column("operation", overflow="fold", min_width=16)
+    table.add_column("worst of them", overflow="fold")
+    for start_ns, end_ns, minute, what in worst:
+        when = f"{clock(start_ns)[11:16]} – {clock(end_ns)[11:16]}"
+        table.add_row(when, minute.operation.service, minute.operation.span_name, what)
     return table
 
 

@@ -7,11 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+
+# A kernel compiles at its first call: a deadline would measure that.
+settings.register_profile("streamgauge", deadline=None)
+settings.load_profile("streamgauge")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
