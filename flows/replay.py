@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal as signals
 import sys
@@ -272,6 +273,7 @@ def _run_here(job: Job, errors: Console) -> tuple[Found, bool, list[str]]:
 def _work(job: Job, number: int, addresses: list[str], stop: Any, progress: Any, answer: Any) -> None:
     """A worker process of a cluster."""
     signals.signal(signals.SIGINT, signals.SIG_IGN)
+    os.dup2(2, 1)  # the dataflow engine talks on standard output, which is the report's
     worker = Worker(job, number, lambda: bool(stop.value))
 
     def report() -> None:

@@ -99,7 +99,7 @@ def bare_machine(repository: Path, tmp_path: Path) -> tuple[Path, dict[str, str]
         (shims / name).write_text("#!/bin/sh\necho 'pyenv: command not found' >&2\nexit 127\n", encoding="utf-8")
         (shims / name).chmod(0o755)
     path = f"{shims}:{os.environ['PATH']}"
-    return tmp_path, {**os.environ, "PATH": path, "PYENV_ROOT": str(tmp_path), "MAKEFLAGS": ""}
+    return tmp_path, {**os.environ, "PATH": path, "PYENV_ROOT": str(tmp_path), "MAKEFLAGS": "", "MAKELEVEL": "0"}
 
 
 def test_a_python_that_does_not_fit_gives_one_sentence(repository: Path, tmp_path: Path) -> None:
