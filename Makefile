@@ -48,6 +48,7 @@ bench: setup ## all benchmarks, one after the other; results go to benchmarks/re
 .PHONY: docs
 docs: setup ## write the pages anew that are made from the code
 	$(BIN)/python -m flows.config.reference > docs/configuration.md
+	$(BIN)/python -m exporters.reference > docs/metrics.md
 
 .PHONY: lock
 lock: ## pin the dependencies anew (needs uv)

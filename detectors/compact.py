@@ -267,8 +267,9 @@ def make_room(
             continue
         if length[series]:
             low, high = min(low, base[series]), max(high, base[series] + length[series] - 1)
-        low -= low % 4
-        high += 3 - high % 4
+        # Room at both ends: a range that must grow with every minute moves with every minute.
+        low -= low % 16
+        high += 15 - high % 16
         size = high - low + 1
         if needed + size <= len(arena):
             arena[needed : needed + size] = 0

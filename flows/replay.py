@@ -220,7 +220,7 @@ def replay(
         if recording.signal != "spans":
             raise DataError(f"{recordings[0]} holds {recording.signal}", "replay reads spans", "Name traces.")
         if not kernels.are_compiled():
-            errors.print("Compiling kernels, once for this version: about 20 s.")
+            errors.print("Compiling kernels, once for this version: about 15 s.")
         found, stopped, damages = _run(job, workers, errors)
         kernels.mark_compiled()
         for written in _write(spool, workers, openmetrics, samples, dead_letters):

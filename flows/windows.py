@@ -301,9 +301,9 @@ class LongWindow:
         self._used = used
 
     def _tidy(self, needed: int) -> None:
-        """Close the gaps that moved and emptied ranges left, with a quarter more room than is needed."""
+        """Close the gaps that moved and emptied ranges left, with half as much room again as is needed."""
         lost = self._used - int(self._length[self._calls > 0].sum())
-        arena = np.zeros((needed - lost) * 5 // 4 + 256, np.int64)
+        arena = np.zeros((needed - lost) * 3 // 2 + 256, np.int64)
         self._used = tidy_arena(self._offset, self._base, self._length, self._calls, self._arena, arena)
         self._arena = arena
 
