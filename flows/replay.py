@@ -267,7 +267,16 @@ def _run_here(job: Job, errors: Console) -> tuple[Found, bool, list[str]]:
     finally:
         signals.signal(signals.SIGINT, before)
     found = worker.finish()
-    return found, stop.is_set(), [str(damage) for damage in worker.recording.damages]
+    return found, stop.is_set(), _said(worker.recording)
+
+
+def _said(recording: Recording) -> list[str]:
+    """What a person should know of damaged files."""
+    return [
+        f"{damage.path} is {damage.reason}: {damage.detail}; {damage.dropped_bytes:,} bytes were dropped, "
+        "what came before them is in the answers."
+        for damage in recording.damages
+    ]
 
 
 def _work(job: Job, number: int, addresses: list[str], stop: Any, progress: Any, answer: Any) -> None:
@@ -284,7 +293,7 @@ def _work(job: Job, number: int, addresses: list[str], stop: Any, progress: Any,
     threading.Thread(target=report, daemon=True).start()
     cluster_main(worker.flow, addresses, number, epoch_interval=_LOCKSTEP)  # type: ignore[no-untyped-call]
     done.set()
-    answer.send((worker.finish(), [str(damage) for damage in worker.recording.damages]))
+    answer.send((worker.finish(), _said(worker.recording)))
     answer.close()
 
 
