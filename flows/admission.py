@@ -333,8 +333,13 @@ class Admission:
             "operation_of_slot": [[slot, self._operation[o][0]] for slot, o in self._operation_of_slot.items()],
         }
 
-    def restore(self, fields: dict[str, Any]) -> list[Opened]:
-        """The state that `snapshot` gave; returns the series that have a slot."""
+    def opened(self) -> list[Opened]:
+        """Every series that has a slot, by slot."""
+        labels = ((slot, self.labels[entry].labels) for slot, entry in sorted(self.entry_of_slot.items()))
+        return [Opened(slot, self._operation[of.operation][0], of) for slot, of in labels]
+
+    def restore(self, fields: dict[str, Any]) -> None:
+        """The state that `snapshot` gave."""
         for name, admitted, overflowed, demand in fields["services"]:
             service = self.services[name] = Service(name, self.budgets.of(name), self.n_dimensions)
             service.admitted, service.overflowed = admitted, overflowed
@@ -343,7 +348,6 @@ class Admission:
         self.operations.restore(fields["operations"])
         self.slot_of = np.concatenate([fields["slot_of"], np.full(64, NO_SLOT, np.int32)])
         numbers = dict(fields["operation_of_slot"])
-        opened = []
         for entry, plain in enumerate(fields["entries"]):
             if plain is None:
                 self.labels.append(HashedLabels(SeriesLabels("", "", 0, 0, ()), 0))
@@ -359,8 +363,6 @@ class Admission:
                 self.services[labels.service].candidates += 1
             else:
                 self._restore_slot(entry, slot, numbers[slot])
-                opened.append(Opened(slot, numbers[slot], labels))
-        return sorted(opened)
 
     def _restore_slot(self, entry: int, slot: int, operation: int) -> None:
         labels = self.labels[entry].labels

@@ -12,10 +12,10 @@ from flows.decode.batch import SpanBatch
 from flows.dedupe import Dedupe
 from flows.records import Partition
 from flows.snapshot import pack, unpack
-from flows.watermark import DONE, Fate, Frontier, PartitionProgress, Progress, Timed, TimeRules
+from flows.watermark import ACTIVE, UNKNOWN, Fate, Frontier, PartitionProgress, Progress, Timed, TimeRules
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from flows.decode.batch import Decoder
     from flows.records import Records
@@ -28,7 +28,8 @@ PAYLOAD_BYTES = 64 * 1024
 Tally = Counter[tuple[str, str]]
 """What was counted, ever, by (what, label): ("records", ""), ("bytes", ""), ("spans", ""), ("on_time", ""),
 ("late", reason), ("rejected", direction), ("repeated", ""), ("outside", ""), ("limited", what), ("dead", reason),
-("dead_spans", ""), ("clamped", "")."""
+("dead_spans", ""), ("clamped", ""), ("lost", partition): records that were gone before they could be read,
+("stamped", timestamp type)."""
 
 
 class DeadLetter(NamedTuple):
@@ -61,15 +62,24 @@ class Emission:
 
 
 class _SourcePartition:
-    """What must be remembered of one source partition; all of it is a function of its offsets alone."""
+    """What must be remembered of one source partition; all but `quiet_ns` is a function of its offsets alone."""
 
-    __slots__ = ("dedupe", "frontier", "position", "tally")
+    __slots__ = ("dedupe", "frontier", "known", "position", "quiet_ns", "tally")
 
     def __init__(self, frontier: Frontier, dedupe: Dedupe | None, position: int = 0) -> None:
         self.frontier = frontier
         self.dedupe = dedupe
         self.position = position
         self.tally: Tally = Counter()
+        self.quiet_ns = 0  # how long its end was seen to stay where it is
+        self.known = True  # whether its source answers
+
+    @property
+    def idle_ns(self) -> int:
+        """How long it has been idle, ACTIVE or UNKNOWN."""
+        if not self.known:
+            return UNKNOWN
+        return max(self.quiet_ns - self.frontier.rules.idle_ns, ACTIVE)
 
 
 class Slot:
@@ -77,7 +87,7 @@ class Slot:
 
     Args:
         number: of the slot.
-        decoder: bytes → columns.
+        decoder: the decoder of a source's records, bytes → columns.
         rules: event time.
         dedupe_entries: ids remembered for each partition to drop repeated spans; 0: none are dropped.
         start_ns: spans that ended before are left out, as if they were not there.
@@ -87,14 +97,15 @@ class Slot:
     def __init__(
         self,
         number: int,
-        decoder: Decoder,
+        decoder: Callable[[str], Decoder],
         rules: TimeRules,
         dedupe_entries: int = 0,
         start_ns: int | None = None,
         stop_ns: int | None = None,
     ) -> None:
         self.number = number
-        self._decoder = decoder
+        self._decoder_of = decoder
+        self._decoders: dict[str, Decoder] = {}
         self._rules = rules
         self._dedupe_entries = dedupe_entries
         self._start_ns = start_ns
@@ -107,6 +118,42 @@ class Slot:
         if partition not in self._partitions:
             dedupe = Dedupe(self._dedupe_entries) if self._dedupe_entries else None
             self._partitions[partition] = _SourcePartition(Frontier(self._rules), dedupe)
+
+    # What live sources tell
+
+    def start(self, partition: Partition, position: int) -> None:
+        """A partition is read from this offset on; nobody knows yet where its end is."""
+        self.expect(partition)
+        mine = self._partitions[partition]
+        mine.position = position
+        mine.known = False
+
+    def reach(self, partition: Partition, position: int) -> None:
+        """Nothing readable stands before this offset that was not read: its end, or records that were aborted."""
+        mine = self._partitions[partition]
+        mine.position = max(mine.position, position)
+
+    def lose(self, partition: Partition, n_records: int) -> None:
+        """So many records were deleted before they could be read."""
+        self._partitions[partition].tally["lost", str(partition.number)] += n_records
+
+    def stay(self, partition: Partition, elapsed_ns: int) -> None:
+        """The partition's end was seen where it is for another `elapsed_ns`."""
+        mine = self._partitions[partition]
+        mine.known = True
+        mine.quiet_ns += elapsed_ns
+
+    def doubt(self, partition: Partition) -> None:
+        """Its source does not answer: it may have got records that nobody can see."""
+        mine = self._partitions[partition]
+        mine.known = False
+        mine.quiet_ns = 0
+
+    def stamped(self, source: str, partition: int, kind: str, n_records: int) -> None:
+        """So many records had a timestamp of this type."""
+        self._partitions[Partition(source, partition)].tally["stamped", kind] += n_records
+
+    # Emitting
 
     def emit(self, read: Sequence[Records], dead: Sequence[DeadLetter] = ()) -> Emission:
         """Decode records, one `Records` a partition; `dead` are those that were found undecodable before."""
@@ -129,7 +176,10 @@ class Slot:
 
     def _decode(self, records: Records, dead: list[DeadLetter]) -> TimedBatch:
         mine = self._partitions[records.partition]
-        spans = self._decoder.decode(records)
+        decoder = self._decoders.get(records.partition.source)
+        if decoder is None:
+            decoder = self._decoders[records.partition.source] = self._decoder_of(records.partition.source)
+        spans = decoder.decode(records)
         fate = np.zeros(len(spans), np.uint8)
         if self._start_ns is not None:
             fate[spans.end_ns < self._start_ns] = Fate.OUTSIDE
@@ -138,7 +188,10 @@ class Slot:
         if mine.dedupe is not None:
             mine.dedupe.mark(spans, fate)
         timed = mine.frontier.advance(spans.record, spans.end_ns, records.timestamps_ms, fate)
-        mine.position = int(records.offsets[-1]) + 1
+        mine.position = max(mine.position, int(records.offsets[-1]) + 1)
+        mine.known = True
+        if (fate == Fate.ON_TIME).any():
+            mine.quiet_ns = 0  # what has no usable span in it keeps nobody waiting
         for number, reason, detail, _ in spans.dead:
             dead.append(_letter(records, number, reason, detail))
         _count(mine.tally, records, spans, fate)
@@ -150,13 +203,15 @@ class Slot:
             tuple(
                 PartitionProgress(
                     partition,
-                    DONE if self._done else mine.frontier.ns,
+                    mine.frontier.ns,
                     mine.frontier.first_pane,
                     mine.frontier.last_pane,
                     mine.position,
+                    mine.idle_ns,
                 )
                 for partition, mine in self._partitions.items()
             ),
+            self._done,
         )
 
     def _tallies(self) -> dict[str, Tally]:
@@ -180,6 +235,7 @@ class Slot:
                 mine.frontier.last_pane,
                 [[*key, count] for key, count in mine.tally.items()],
                 None if mine.dedupe is None else mine.dedupe.snapshot(),
+                mine.quiet_ns,
             ]
             for partition, mine in self._partitions.items()
         ]
@@ -193,11 +249,12 @@ class Slot:
         """
         fields: dict[str, Any] = unpack(data, "slot", _VERSION)
         self._done = fields["done"]
-        for source, number, position, ns, first_pane, last_pane, tally, dedupe in fields["partitions"]:
+        for source, number, position, ns, first_pane, last_pane, tally, dedupe, quiet_ns in fields["partitions"]:
             self.expect(Partition(source, number))
             mine = self._partitions[Partition(source, number)]
             mine.position = position
             mine.frontier = Frontier(self._rules, ns, first_pane, last_pane)
+            mine.quiet_ns = quiet_ns
             mine.tally = Counter({(what, label): count for what, label, count in tally})
             if mine.dedupe is not None and dedupe is not None:
                 mine.dedupe.restore(dedupe)

@@ -18,7 +18,7 @@ from bytewax.dataflow import Dataflow
 
 from flows.gather import gather_overflow
 from flows.series import SHARDS
-from flows.stages import closing, folding, judging
+from flows.stages import Watcher, closing, folding, judging
 from flows.windows import Windows
 
 if TYPE_CHECKING:
@@ -46,17 +46,18 @@ class Sinks(NamedTuple):
     windows: Sink[tuple[str, WindowSamples]]
 
 
-def build(source: EmissionSource, sinks: Sinks, rules: Rules) -> Dataflow:
-    """The dataflow between the slots of a source and the sinks."""
+def build(source: EmissionSource, sinks: Sinks, rules: Rules, watcher: Watcher | None = None) -> Dataflow:
+    """The dataflow between the slots of a source and the sinks; `watcher` sees what lives in this process."""
+    watcher = watcher or Watcher()
     flow = Dataflow("streamgauge")
 
     emissions = op.input("decode", flow, source.source)
     parts = op.flat_map_batch("fold", emissions, folding(rules))
-    shards = op.stateful_batch("close", parts, closing(source.n_slots, rules.shard))
+    shards = op.stateful_batch("close", parts, closing(source.n_slots, rules.shard, watcher))
     strays = op.map("stray", shards, gather_overflow(rules.time))
-    overflow = op.stateful_batch("gather", strays, closing(SHARDS, rules.shard))
+    overflow = op.stateful_batch("gather", strays, closing(SHARDS, rules.shard, watcher))
     closed = op.merge("closed", shards, overflow)
-    windows = op.stateful_batch("judge_windows", closed, judging(rules.windows, Windows, Windows.restore))
+    windows = op.stateful_batch("judge_windows", closed, judging(rules.windows, Windows, Windows.restore, watcher))
 
     op.output("publish_read", emissions, sinks.read)
     op.output("publish_closed", closed, sinks.closed)

@@ -14,7 +14,7 @@ from flows.fold import Partial, Sender
 from flows.records import Partition
 from flows.series import OVERFLOW, SeriesLabels, hash_order
 from flows.shard import Closed, Part
-from flows.watermark import DONE, PartitionProgress, Progress
+from flows.watermark import PartitionProgress, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,10 +32,10 @@ def gather_overflow(rules: TimeRules) -> Callable[[tuple[str, Closed]], tuple[st
     def tell(keyed: tuple[str, Closed]) -> tuple[str, Part]:
         key, closed = keyed
         shard = int(key)
-        frontier = DONE if closed.done else closed.upto * rules.pane_ns + rules.lateness_ns
+        frontier = closed.upto * rules.pane_ns + rules.lateness_ns
         partition = Partition("shard", shard)
         progress = PartitionProgress(partition, frontier, closed.first_pane, closed.upto - 1, closed.upto)
-        return OVERFLOW_KEY, Part(Progress(shard, (progress,)), _overflow(shard, closed))
+        return OVERFLOW_KEY, Part(Progress(shard, (progress,), closed.done), _overflow(shard, closed), OVERFLOW_KEY)
 
     return tell
 

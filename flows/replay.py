@@ -115,7 +115,7 @@ class Worker:
     def _slot(self, number: int) -> Slot:
         dedupe = self.job.config.dedupe
         entries = dedupe.entries if dedupe.enabled else 0
-        return Slot(number, self._decoder(), self.rules.time, entries, self.job.start_ns, self.job.end_ns)
+        return Slot(number, lambda _: self._decoder(), self.rules.time, entries, self.job.start_ns, self.job.end_ns)
 
     def _read(self, emissions: list[Emission]) -> None:
         for emission in emissions:

@@ -28,6 +28,7 @@ class Part(NamedTuple):
 
     progress: Progress | None  # None: more of the same emission follows
     partial: Partial | None
+    key: str = ""  # of the shard, which learns from it who it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,9 @@ class Closed:
     done: bool  # nothing follows
     first_pane: int
     elsewhere: list[Stranded]
+    idle_panes: int = 0  # how many of the panes were closed because time passed and nothing came, ever
+    idle_late: int = 0  # spans that came, on time at their source, after idleness had closed their pane, ever
+    key: str = ""  # of the shard
 
 
 class Shard:
@@ -112,14 +116,19 @@ class Shard:
         self._next_expiry = _LARGEST
         self._known: dict[bytes, tuple[Sender, list[HashedLabels], np.ndarray]] = {}
         self._counters = CounterTables(rules.grid.buckets(list(rules.bounds_ns)), len(rules.bounds_ns) + 1)
+        self.key = ""
         self._done = False
+        self._idle_panes = 0
+        self._idle_late = 0
 
     # Hearing
 
     def hear(self, parts: list[Part]) -> Closed | None:
         """Take what emissions have for this shard; returns what could be closed, None where nothing new could."""
+        self.key = parts[-1].key
         for part in parts:
             if part.partial is not None:
+                self._wake(part.partial)
                 self.open.add(self._entries(part.partial), part.partial)
             if part.progress is not None:
                 self.watermark.hear(part.progress)
@@ -128,7 +137,19 @@ class Shard:
         if upto <= self.position and done == self._done:
             return None
         self._done = done
-        return self._close(max(upto, self.position))
+        before = self.position
+        closed = self._close(max(upto, self.position))
+        if self.watermark.is_idle and before != NEVER:
+            self._idle_panes += self.position - before
+        closed.idle_panes, closed.idle_late, closed.key = self._idle_panes, self._idle_late, self.key
+        return closed
+
+    def _wake(self, partial: Partial) -> None:
+        """Spans whose pane was closed by idleness, and by nothing else, are late; they count in the next pane."""
+        behind = partial.at < self.position
+        if behind.any():
+            self._idle_late += int(partial.raw[behind & (partial.at == partial.pane)].sum())
+            partial.at = np.where(behind, self.position, partial.at)
 
     def _entries(self, partial: Partial) -> np.ndarray:
         """The entries of a partial's rows: (n_rows,) int32."""
@@ -284,9 +305,11 @@ class Shard:
             "shard",
             _VERSION,
             {
+                "key": self.key,
                 "position": self.position,
                 "done": self._done,
                 "next_expiry": self._next_expiry,
+                "idle": [self._idle_panes, self._idle_late],
                 "watermark": self.watermark.snapshot(),
                 "open": self.open.snapshot(),
                 "admission": self.admission.snapshot(),
@@ -303,15 +326,40 @@ class Shard:
         """
         fields = unpack(data, "shard", _VERSION)
         shard = cls(n_slots, rules)
+        shard.key = fields["key"]
         shard.position = fields["position"]
         shard._done = fields["done"]
         shard._next_expiry = fields["next_expiry"]
+        shard._idle_panes, shard._idle_late = fields["idle"]
         shard.watermark.restore(fields["watermark"])
         shard.open.restore(fields["open"])
-        opened = shard.admission.restore(fields["admission"])
+        shard.admission.restore(fields["admission"])
         shard._counters.restore(fields["counters"])
-        shard._counters.name(opened)
+        shard._counters.name(shard.admission.opened())
         return shard
+
+    def shown(self) -> Closed:
+        """What a page shows of the shard as it stands: an empty segment with every series, its counters, its services.
+
+        Whoever publishes needs it after `restore`, since a process remembers nothing.
+        """
+        slowest = self._counters.slow_ns.copy()
+        counters = self._counters.read(np.array(sorted(self.admission.entry_of_slot), np.int64))
+        self._counters.slow_ns[:] = slowest  # whoever reads next is to see them, as without this look
+        segment = Segment(
+            first=self.position,
+            stop=self.position,
+            ended=[],
+            ended_operations=[],
+            opened=self.admission.opened(),
+            rows=self.open.take(NEVER),
+            operation=np.empty(0, np.int32),
+            error=np.empty(0, bool),
+            counters=counters,
+            services=self._services(),
+        )
+        idle = self._idle_panes, self._idle_late
+        return Closed(self.position, [segment], self._done, self.watermark.first_pane(), [], *idle, self.key)
 
 
 def _next_multiple(pane: int, of: int) -> int:

@@ -65,7 +65,12 @@ class _LanePartition(StatefulSourcePartition[Emission, bytes]):
             DeadLetter(*letter.partition, letter.offset, letter.timestamp_ms, letter.reason, letter.detail, b"")
             for letter in share.dead
         ]
-        return [self._slot.emit(share.records, dead)]
+        emission = self._slot.emit(share.records, dead)
+        if share.idle is not None:
+            for partition in share.idle.partitions:
+                self._slot.stay(partition, share.idle.elapsed_ms * 1_000_000)
+            return [emission, self._slot.emit([])]
+        return [emission]
 
     def snapshot(self) -> bytes:
         return self._slot.snapshot()

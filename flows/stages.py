@@ -32,23 +32,38 @@ def folding(rules: Rules) -> Callable[[list[Emission]], Iterable[tuple[str, Part
             for earlier in partials[:-1]:
                 for key, partial in zip(keys, earlier, strict=True):
                     if partial is not None:
-                        yield key, Part(None, partial)
+                        yield key, Part(None, partial, key)
             last = partials[-1] if partials else [None] * SHARDS
             for key, partial in zip(keys, last, strict=True):
-                yield key, Part(emission.progress, partial)
+                yield key, Part(emission.progress, partial, key)
 
     return fold
+
+
+class Watcher:
+    """What a process wants to know of the shards and judges that live in it; this one wants nothing."""
+
+    def heard(self, shard: Shard) -> None:
+        """A shard has heard parts."""
+
+    def shard_restored(self, shard: Shard) -> None:
+        """A shard came back from its state."""
+
+    def judge_restored(self, judge: Judge) -> None:
+        """A judge came back from its state."""
 
 
 class Closing(StatefulBatchLogic[Part, Closed, bytes]):
     """The close of one shard."""
 
-    def __init__(self, shard: Shard) -> None:
+    def __init__(self, shard: Shard, watcher: Watcher) -> None:
         self._shard = shard
+        self._watcher = watcher
 
     def on_batch(self, values: list[Part]) -> tuple[Iterable[Closed], bool]:
         """Hear the parts; close what can be closed."""
         closed = self._shard.hear(values)
+        self._watcher.heard(self._shard)
         return ([] if closed is None else [closed]), self.RETAIN
 
     def snapshot(self) -> bytes:
@@ -56,11 +71,15 @@ class Closing(StatefulBatchLogic[Part, Closed, bytes]):
         return self._shard.snapshot()
 
 
-def closing(n_slots: int, rules: ShardRules) -> Callable[[bytes | None], Closing]:
+def closing(n_slots: int, rules: ShardRules, watcher: Watcher) -> Callable[[bytes | None], Closing]:
     """Builder of shards that hear `n_slots` slots."""
 
     def build(state: bytes | None) -> Closing:
-        return Closing(Shard(n_slots, rules) if state is None else Shard.restore(n_slots, rules, state))
+        if state is None:
+            return Closing(Shard(n_slots, rules), watcher)
+        shard = Shard.restore(n_slots, rules, state)
+        watcher.shard_restored(shard)
+        return Closing(shard, watcher)
 
     return build
 
@@ -70,6 +89,9 @@ class Judge(Protocol):
 
     def close(self, closed: Closed) -> list[WindowSamples]:
         """Take closed panes; return what they show."""
+
+    def shown(self) -> list[WindowSamples]:
+        """What a page shows of it as it stands."""
 
     def snapshot(self) -> bytes:
         """The whole state as versioned bytes."""
@@ -91,11 +113,15 @@ class Judging(StatefulBatchLogic[Closed, "WindowSamples", bytes]):
 
 
 def judging(
-    rules: R, make: Callable[[R], Judge], restore: Callable[[R, bytes], Judge]
+    rules: R, make: Callable[[R], Judge], restore: Callable[[R, bytes], Judge], watcher: Watcher
 ) -> Callable[[bytes | None], Judging]:
     """Builder of judges: made anew, or from their bytes."""
 
     def build(state: bytes | None) -> Judging:
-        return Judging(make(rules) if state is None else restore(rules, state))
+        if state is None:
+            return Judging(make(rules))
+        judge = restore(rules, state)
+        watcher.judge_restored(judge)
+        return Judging(judge)
 
     return build

@@ -6,13 +6,17 @@ offsets alone, not of batch cuts, interleaving, workers or crashes.
 
 **Watermark** (a shard's): the minimum frontier of all source partitions less the allowed lateness. A span that is not
 late at its source never meets a closed pane.
+
+**Idle** (live sources): at its end, confirmed, for some seconds. An idle partition holds nobody back; when all are idle
+the watermark advances by the time that passes, from where it stood. One whose source does not answer is *unknown* and
+holds the watermark, as does one never heard from. What idleness closes is outside of exactness.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,8 +26,11 @@ from flows.records import NO_TIMESTAMP, Partition
 NEVER = -1
 """The frontier of a partition that nothing was heard from."""
 
-DONE = np.iinfo(np.int64).max
-"""The frontier of a partition that has ended for good: it holds nobody back."""
+ACTIVE = -1
+"""In place of the time that a partition has been idle: it is not."""
+
+UNKNOWN = -2
+"""Likewise: nobody can say, since nothing was heard from where it is read."""
 
 _NS_PER_MS = 1_000_000
 
@@ -47,16 +54,18 @@ class TimeRules:
     lateness_ns: int = 5_000_000_000
     max_future_ns: int = 600_000_000_000
     max_age_ns: int = 86_400_000_000_000
+    idle_ns: int = 5_000_000_000  # confirmed to be at its end for so long, a partition is idle
 
 
 class PartitionProgress(NamedTuple):
     """What a source partition tells every shard with each emission."""
 
     partition: Partition
-    frontier_ns: int  # NEVER before the first on-time span, DONE after the end
+    frontier_ns: int  # NEVER before the first on-time span
     first_pane: int  # earliest pane of an on-time span, NEVER if none
     last_pane: int  # latest, NEVER if none
-    position: int  # offset after the last record read
+    position: int  # offset after all that was read or passed over
+    idle_ns: int = ACTIVE  # for how long it has been idle, ACTIVE, or UNKNOWN
 
 
 class Progress(NamedTuple):
@@ -64,6 +73,7 @@ class Progress(NamedTuple):
 
     slot: int
     partitions: tuple[PartitionProgress, ...]
+    ended: bool = False  # nothing follows from this slot
 
 
 class Timed(NamedTuple):
@@ -205,7 +215,7 @@ def classify(
 
 
 class Watermark:
-    """A shard's: the minimum over all source partitions, once every slot was heard.
+    """A shard's watermark: the minimum over all source partitions that are not idle, once every slot was heard.
 
     >>> watermark = Watermark(n_slots=1, rules=TimeRules(pane_ns=5, lateness_ns=5))
     >>> watermark.closable()
@@ -213,49 +223,91 @@ class Watermark:
     >>> watermark.hear(Progress(0, (PartitionProgress(Partition("t", 0), 23, 2, 4, 10),)))
     >>> watermark.closable(), watermark.first_pane()
     (3, 2)
+
+    When all are idle, time passes from where the watermark stood, here for 7 ns more:
+
+    >>> watermark.hear(Progress(0, (PartitionProgress(Partition("t", 0), 23, 2, 4, 10, idle_ns=7),)))
+    >>> watermark.closable(), watermark.is_idle
+    (5, True)
     """
 
     def __init__(self, n_slots: int, rules: TimeRules) -> None:
         self.n_slots = n_slots
         self.rules = rules
         self.partitions: dict[int, tuple[PartitionProgress, ...]] = {}
+        self.ns = NEVER  # how far all have got; the lateness is not yet taken off
+        self._ended: set[int] = set()
+        self._idle_from = NEVER  # where it stood when all became idle, NEVER while they are not
+        self._idle_ns = 0
 
     def hear(self, progress: Progress) -> None:
         """Take a slot's newest word; it tells of all its partitions each time."""
         self.partitions[progress.slot] = progress.partitions
+        if progress.ended:
+            self._ended.add(progress.slot)
 
-    def _all(self) -> list[PartitionProgress]:
+    @property
+    def is_idle(self) -> bool:
+        """Whether it advances because time passes."""
+        return self._idle_from != NEVER
+
+    def all_partitions(self) -> list[PartitionProgress]:
+        """The newest word of every source partition."""
         return [partition for slot in self.partitions.values() for partition in slot]
 
     def closable(self) -> int:
         """All panes below this one can be closed: nothing on time for them can come. NEVER: none yet."""
         if len(self.partitions) < self.n_slots:
             return NEVER
-        known = self._all()
-        frontier = min((partition.frontier_ns for partition in known), default=DONE)
-        if frontier == DONE:
-            return max((partition.last_pane + 1 for partition in known), default=NEVER)
-        return max((frontier - self.rules.lateness_ns) // self.rules.pane_ns, NEVER) if frontier >= 0 else NEVER
+        if self.done():
+            return max((partition.last_pane + 1 for partition in self.all_partitions()), default=NEVER)
+        self._advance()
+        return max((self.ns - self.rules.lateness_ns) // self.rules.pane_ns, NEVER) if self.ns >= 0 else NEVER
+
+    def _advance(self) -> None:
+        # Those of a slot that has ended hold nobody back.
+        known = [partition for slot in self.partitions.keys() - self._ended for partition in self.partitions[slot]]
+        holding = [partition.frontier_ns for partition in known if partition.idle_ns < 0]
+        if holding:
+            self.ns = max(self.ns, min(holding))
+            if any(partition.idle_ns == ACTIVE for partition in known):
+                self._idle_from, self._idle_ns = NEVER, 0
+            return
+        newest = max((partition.frontier_ns for partition in known), default=NEVER)
+        if newest == NEVER:
+            return
+        idle_ns = min(partition.idle_ns for partition in known)
+        if self._idle_from == NEVER or idle_ns < self._idle_ns:
+            self._idle_from = max(self.ns, newest)
+        self._idle_ns = idle_ns
+        self.ns = max(self.ns, self._idle_from + idle_ns)
 
     def done(self) -> bool:
-        """Whether every source partition has ended for good."""
-        return len(self.partitions) == self.n_slots and all(known.frontier_ns == DONE for known in self._all())
+        """Whether every slot has ended for good."""
+        return len(self._ended) == self.n_slots
 
     def first_pane(self) -> int:
         """The earliest pane of an on-time span, final once it is closable; NEVER where there is none."""
-        return min((partition.first_pane for partition in self._all() if partition.first_pane >= 0), default=NEVER)
+        return min((known.first_pane for known in self.all_partitions() if known.first_pane >= 0), default=NEVER)
 
-    def snapshot(self) -> list[object]:
+    def snapshot(self) -> dict[str, object]:
         """Plain values for `restore`."""
-        return [
-            [slot, [[*partition.partition, *partition[1:]] for partition in partitions]]
-            for slot, partitions in sorted(self.partitions.items())
-        ]
+        return {
+            "ns": self.ns,
+            "idle": [self._idle_from, self._idle_ns],
+            "ended": sorted(self._ended),
+            "slots": [
+                [slot, [[*partition.partition, *partition[1:]] for partition in partitions]]
+                for slot, partitions in sorted(self.partitions.items())
+            ],
+        }
 
-    def restore(self, fields: list[list[object]]) -> None:
+    def restore(self, fields: dict[str, Any]) -> None:
         """The state that `snapshot` gave."""
-        for slot, partitions in fields:
-            self.partitions[int(slot)] = tuple(  # type: ignore[call-overload]
-                PartitionProgress(Partition(row[0], row[1]), *row[2:])
-                for row in partitions  # type: ignore[attr-defined]
+        self.ns = fields["ns"]
+        self._idle_from, self._idle_ns = fields["idle"]
+        self._ended = set(fields["ended"])
+        for slot, partitions in fields["slots"]:
+            self.partitions[slot] = tuple(
+                PartitionProgress(Partition(source, number), *rest) for source, number, *rest in partitions
             )

@@ -67,6 +67,7 @@ class WindowSamples(NamedTuple):
     calls: np.ndarray  # (n,) int64, units of 2^-20 spans
     errors: np.ndarray  # (n,) int64, likewise
     quantiles: np.ndarray  # (n, n_quantiles) float64 seconds, NaN without spans
+    key: str  # of the shard
 
 
 class Windows:
@@ -78,6 +79,7 @@ class Windows:
 
     def __init__(self, rules: WindowRules) -> None:
         self.rules = rules
+        self.key = ""
         self.position = NEVER
         self.first_pane = NEVER
         self._quantiles = np.array(rules.quantiles, np.int64)
@@ -90,9 +92,11 @@ class Windows:
         self._operations: dict[int, OperationLabels] = {}
         self._size = 0  # numbers of operations ever used; ended ones may still have panes in a ring
         self._alive: tuple[np.ndarray, list[OperationLabels]] | None = None
+        self._was_shown = False
 
     def close(self, closed: Closed) -> list[WindowSamples]:
         """Take what a shard closed, in order; returns the windows that are shown."""
+        self.key = closed.key
         self.first_pane = closed.first_pane
         samples: list[WindowSamples] = []
         for segment in closed.segments:
@@ -174,7 +178,10 @@ class Windows:
         short = self.rules.short
         samples = []
         calls, errors, values, minute = self._merge(at_minute=at_minute)
-        if shown and labels:
+        if shown:
+            shown = bool(labels) or self._was_shown
+            self._was_shown = bool(labels)  # that the last of them ended is shown once
+        if shown:
             for w, window in enumerate(short):
                 samples.append(self._sample(window, labels, calls[w, alive], errors[w, alive], values[w, alive]))
         if at_minute:
@@ -183,16 +190,27 @@ class Windows:
             self._minutes.append(minute)
             for long, window, gone in zip(self._long, self.rules.long, leaving, strict=True):
                 long.slide(minute, gone, self._size)
-                if shown and labels:
-                    counted = long.read(alive, self._quantiles, self.rules.grid.middle_seconds)
-                    samples.append(self._sample(window, labels, *counted))
+                if shown:
+                    samples.append(self._long_sample(long, window))
         return samples
+
+    def shown(self) -> list[WindowSamples]:
+        """Every window as it stands: of short ones as of the last pane, of long ones as of the last minute."""
+        short = self._show(at_minute=False, shown=True)
+        return short + [
+            self._long_sample(long, window) for long, window in zip(self._long, self.rules.long, strict=True)
+        ]
+
+    def _long_sample(self, long: LongWindow, window: int) -> WindowSamples:
+        alive, labels = self._living()
+        long.grow(self._size)
+        return self._sample(window, labels, *long.read(alive, self._quantiles, self.rules.grid.middle_seconds))
 
     def _sample(
         self, window: int, labels: list[OperationLabels], calls: np.ndarray, errors: np.ndarray, values: np.ndarray
     ) -> WindowSamples:
         complete = self.position - window >= self.first_pane
-        return WindowSamples(self.position, window, complete, labels, calls, errors, values)
+        return WindowSamples(self.position, window, complete, labels, calls, errors, values, self.key)
 
     def _merge(self, *, at_minute: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, bytes]:
         data = np.frombuffer(b"".join(self._panes), np.uint8)
@@ -226,6 +244,7 @@ class Windows:
             "windows",
             _VERSION,
             {
+                "key": self.key,
                 "position": self.position,
                 "first_pane": self.first_pane,
                 "size": self._size,
@@ -244,6 +263,7 @@ class Windows:
         """
         fields = unpack(data, "windows", _VERSION)
         windows = cls(rules)
+        windows.key = fields["key"]
         windows.position = fields["position"]
         windows.first_pane = fields["first_pane"]
         windows._size = fields["size"]
@@ -276,19 +296,24 @@ class LongWindow:
 
     def slide(self, minute: bytes, leaving: bytes, size: int) -> None:
         """Add the newest minute and take away the one that leaves, b"" for none; `size`: numbers of series in use."""
-        if size > len(self._offset):
-            more = np.zeros(max(size, 2 * len(self._offset)) - len(self._offset), np.int64)
-            self._offset = np.concatenate([self._offset, more])
-            self._base = np.concatenate([self._base, more])
-            self._length = np.concatenate([self._length, more])
-            self._calls = np.concatenate([self._calls, more])
-            self._errors = np.concatenate([self._errors, more])
+        self.grow(size)
         if leaving:
             self._add(np.frombuffer(leaving, np.uint8), -1)
         if minute:
             newest = np.frombuffer(minute, np.uint8)
             self._reserve(newest)
             self._add(newest, 1)
+
+    def grow(self, size: int) -> None:
+        """Have room for `size` numbers of series."""
+        if size <= len(self._offset):
+            return
+        more = np.zeros(max(size, 2 * len(self._offset)) - len(self._offset), np.int64)
+        self._offset = np.concatenate([self._offset, more])
+        self._base = np.concatenate([self._base, more])
+        self._length = np.concatenate([self._length, more])
+        self._calls = np.concatenate([self._calls, more])
+        self._errors = np.concatenate([self._errors, more])
 
     def _add(self, run: np.ndarray, sign: int) -> None:
         add_run(run, sign, self._offset, self._base, self._arena, self._calls, self._errors)

@@ -237,7 +237,7 @@ class Engine:
         self.elsewhere = 0
 
     def _slot(self, number: int) -> Slot:
-        slot = Slot(number, _TableDecoder(self.table, self.keys), TIME)
+        slot = Slot(number, lambda _: _TableDecoder(self.table, self.keys), TIME)
         slot.expect(Partition("t", number))
         return slot
 
