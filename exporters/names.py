@@ -141,8 +141,15 @@ DURATIONS_CLAMPED = Family(
 IDLE_CLOSURES = Family(
     "streamgauge_idle_closures",
     "counter",
-    "Panes closed by the passing of time while the source was idle; exactness does not cover them.",
+    "Panes closed by the passing of time while all sources were idle; exactness does not cover them.",
     (SOURCE,),
+    across="max",
+)
+DATA_LOSS = Family(
+    "streamgauge_data_loss_records",
+    "counter",
+    "Records that were deleted (by retention, say) before they could be read.",
+    (SOURCE, PARTITION),
 )
 SOURCE_TIMESTAMP_TYPE = Family(
     "streamgauge_source_timestamp_type",
@@ -169,6 +176,25 @@ WATERMARK = Family(
     unit="seconds",
     across="min",
 )
+SOURCE_LAG = Family(
+    "streamgauge_source_lag_records",
+    "gauge",
+    "Records of a source partition that are readable and not yet read.",
+    (SOURCE, PARTITION),
+    across="max",
+)
+EPOCH_AGE = Family(
+    "streamgauge_epoch_age_seconds",
+    "gauge",
+    "How long ago the workers last handed their state over to be stored, the slowest of them.",
+    unit="seconds",
+    across="max",
+)
+STATE_BYTES = Family("streamgauge_state_bytes", "gauge", "Size of the state directory.", unit="bytes", across="max")
+STATE_FREE_BYTES = Family(
+    "streamgauge_state_free_bytes", "gauge", "Free space where the state directory is.", unit="bytes", across="min"
+)
+WORKER_RESTARTS = Family("streamgauge_worker_restarts", "counter", "How often the workers were started again.")
 BUILD_INFO = Family(
     "streamgauge_build_info",
     "gauge",
@@ -192,11 +218,17 @@ FAMILIES = (
     DEDUPLICATED,
     DURATIONS_CLAMPED,
     IDLE_CLOSURES,
+    DATA_LOSS,
     SOURCE_TIMESTAMP_TYPE,
     SERIES,
     SERIES_DEMAND,
     SERIES_OVERFLOW,
     WATERMARK,
+    SOURCE_LAG,
+    EPOCH_AGE,
+    STATE_BYTES,
+    STATE_FREE_BYTES,
+    WORKER_RESTARTS,
     BUILD_INFO,
 )
 """All families, in the order of the page, of the file and of the reference."""
