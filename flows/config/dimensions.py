@@ -36,4 +36,4 @@ def _label(path: str, setting: DimensionSetting) -> str:
     try:
         return check_label_name(setting.label)
     except ValueError as error:
-        raise ConfigError(f"{path}.label", repr(setting.label), str(error)) from error
+        raise ConfigError(f"{path}.label", repr(setting.label), "it cannot be a label's name", f"{error}.") from error

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 import yaml
 
+from flows.config.secrets import FromEnvironment
 from flows.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -27,16 +29,29 @@ DEEPEST = 30
 """Nor is anything nested deeper, which an alias to what holds it would be."""
 
 
+SECRETS = ("kafka", "properties")
+"""Below this, what the environment gives stays text and is marked: a password may be 007, and nobody is to see it."""
+
+_FROM_ENVIRONMENT = "!from-environment"
+
+
 class Document(NamedTuple):
     """A file's values, and where each stands."""
 
     values: object
     lines: dict[Path, int]  # from 1
+    interpolated: Mapping[Path, str] = MappingProxyType({})  # values that variables gave, as written: `${NAME}`
 
 
 class _Loader(yaml.SafeLoader):
     """Safe YAML in which dates stay text: a service may be called 2026-03-02."""
 
+
+def _from_environment(_: yaml.Loader, node: yaml.ScalarNode) -> FromEnvironment:
+    return FromEnvironment(node.value)
+
+
+_Loader.yaml_constructors = {**yaml.SafeLoader.yaml_constructors, _FROM_ENVIRONMENT: _from_environment}
 
 _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
@@ -69,23 +84,47 @@ def read_document(text: str, environment: Mapping[str, str]) -> Document:
     try:
         node = loader.get_single_node()
         if node is None:
-            return Document({}, {})
+            return Document({}, {}, {})
         lines: dict[Path, int] = {}
-        done: set[int] = set()  # an alias is its anchor's node again: a variable's own text must not be replaced
+        interpolated: dict[Path, str] = {}
+        written: dict[int, str] = {}  # an alias is its anchor's node again: a variable's own text must not be replaced
         for path, each in _walk(node, ()):
             if len(lines) > MOST_NODES or len(path) > DEEPEST:
                 raise ConfigError(
                     "", "too large or too deep once its aliases are followed", "a configuration is smaller"
                 )
             lines[path] = each.start_mark.line + 1
-            if isinstance(each, yaml.ScalarNode) and id(each) not in done:
-                done.add(id(each))
+            if not isinstance(each, yaml.ScalarNode):
+                continue
+            if each.tag == _FROM_ENVIRONMENT and id(each) not in written:
+                raise ConfigError(path_text(path), f"tagged {each.tag}", "that tag is not for files", line=lines[path])
+            if id(each) not in written:
+                written[id(each)] = each.value
                 _interpolate(loader, each, path, environment)
-        return Document(loader.construct_document(node), lines)
+            if each.value != written[id(each)]:
+                interpolated[path] = written[id(each)]
+                each.tag = _FROM_ENVIRONMENT if _may_be_secret(path) else each.tag
+        return Document(_constructed(loader, node), lines, interpolated)
     except yaml.YAMLError as error:
         raise _not_yaml(error, text) from error
     finally:
         loader.dispose()
+
+
+def _may_be_secret(path: Path) -> bool:
+    """Whether a value stands below `SECRETS`, also by way of merged mappings (`<<`, which may be a list)."""
+    return tuple(part for part in path if isinstance(part, str) and part != "<<")[: len(SECRETS)] == SECRETS
+
+
+def _constructed(loader: _Loader, node: yaml.Node) -> object:
+    """The values of the whole; a tag that its value does not fit (`!!int x`) is said without quoting the value."""
+    try:
+        return loader.construct_document(node)
+    except yaml.YAMLError:
+        raise
+    except ValueError:
+        found = "not YAML: a value does not fit its tag or its form"
+        raise ConfigError("", found, hint="Quote what should be text.") from None
 
 
 def _walk(node: yaml.Node, path: Path) -> Iterator[tuple[Path, yaml.Node]]:

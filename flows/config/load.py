@@ -56,4 +56,5 @@ def parse(text: str, source: str = "configuration", environment: Mapping[str, st
     try:
         return Config.model_validate(document.values, by_alias=True, by_name=False, context=FROM_FILE)
     except ValidationError as error:
-        raise ConfigErrors(source, problems(error, document.lines, Config)) from error
+        # From nothing: pydantic's own words quote values, which may be secrets, and a traceback may end in a log.
+        raise ConfigErrors(source, problems(error, document, Config)) from None

@@ -6,7 +6,18 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field, model_validator
 
-from flows.config.scalars import Duration, Quantile
+from flows.config.frozen import Frozen, fingerprint_of, frozen_settings
+from flows.config.live import (
+    DEFAULT_STATE,
+    DeadLetters,
+    Kafka,
+    Listen,
+    LogSettings,
+    Supervision,
+    TelemetrySettings,
+    split_address,
+)
+from flows.config.scalars import Duration, FilePath, Quantile
 from flows.config.sections import (
     MINUTE_NS,
     AnyDimension,
@@ -56,6 +67,22 @@ class Config(Section):
     sampling: Sampling = Field(default_factory=Sampling, description="Weights of sampled spans.")
     dedupe: Dedupe = Field(default_factory=Dedupe, description="Repeated spans.")
     limits: Limits = Field(default_factory=Limits, description="Budgets of services, bounds of records.")
+    dead_letters: DeadLetters = Field(default_factory=DeadLetters, description="What is kept of undecodable records.")
+    kafka: Kafka | None = Field(default=None, description="What a live run reads; a replay needs none.")
+    state_directory: FilePath = Field(
+        default=DEFAULT_STATE, description="Where a live run keeps its state; one directory, one run."
+    )
+    listen: Listen = Field(
+        default="127.0.0.1:9464", description="`host:port` of a live run's pages; an IPv6 address in brackets."
+    )
+    web_config: FilePath | None = Field(
+        default=None, description="A web configuration file of Prometheus's exporters: TLS, basic auth."
+    )
+    supervision: Supervision = Field(default_factory=Supervision, description="How a live run is kept alive.")
+    log: LogSettings = Field(default_factory=LogSettings, description="What is said on standard error.")
+    telemetry: TelemetrySettings = Field(
+        default_factory=TelemetrySettings, description="The process's own traces and metrics; off by default."
+    )
 
     @model_validator(mode="after")
     def _windows_fit(self) -> Self:
@@ -83,6 +110,42 @@ class Config(Section):
             if quantile in self.quantiles[:i]:
                 raise ConfigError(f"quantiles[{i}]", str(quantile), "that quantile stands there before")
         return self
+
+    @model_validator(mode="after")
+    def _dead_letters_have_a_topic(self) -> Self:
+        topic = self.dead_letters.topic
+        if topic is None:
+            return self
+        if self.kafka is None:
+            raise ConfigError("dead_letters.topic", topic, "there is no section kafka", "Name a file instead.")
+        if topic in [each.name for each in self.kafka.topics]:
+            expected = "that topic is read: its dead letters would be read again, without end"
+            raise ConfigError("dead_letters.topic", topic, expected, "Name another topic.")
+        return self
+
+    @property
+    def listen_address(self) -> tuple[str, int]:
+        """Host and port of the pages; port 0 takes a free one."""
+        return split_address(self.listen)
+
+    def live(self) -> Kafka:
+        """What a live run reads.
+
+        Raises:
+            ConfigError: The configuration says nothing of it.
+        """
+        if self.kafka is None:
+            hint = "Write kafka: {bootstrap_servers: …, topics: [{name: …, signal: spans, encoding: otlp_proto}]}."
+            raise ConfigError("kafka", "missing", "a live run reads topics", hint)
+        return self.kafka
+
+    def frozen(self) -> Frozen:
+        """The settings that a state directory was made with and keeps, as plain JSON values."""
+        return frozen_settings(self)
+
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits that differ where anything frozen does."""
+        return fingerprint_of(self)
 
     def decoder_dimensions(self) -> tuple[columns.Dimension, ...]:
         """The dimensions as decoders take them, labels made valid.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, Any, get_args
+from types import UnionType
+from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from flows.config.document import Path, path_text
+from flows.config.document import Document, Path, path_text
 from flows.errors import ConfigError, StreamgaugeError
 
 if TYPE_CHECKING:
@@ -38,36 +39,47 @@ EXPECTED = {
 """Our words for pydantic's kinds of error; other kinds keep pydantic's words."""
 
 
-def problems(error: ValidationError, lines: dict[Path, int], root: type[BaseModel]) -> tuple[ConfigError, ...]:
+def problems(error: ValidationError, document: Document, root: type[BaseModel]) -> tuple[ConfigError, ...]:
     """One error for each thing that is wrong, in the order of the file where lines are known.
+
+    A value that the environment gave is not quoted, for it may be a secret that went to the wrong place.
 
     `root` is the model that refused, for the keys that it knows. What is wrong with a whole because of a part ("the
     list is too short" without its broken item) is left out.
     """
     errors = error.errors(include_url=False)
     causes = {each["loc"][:n] for each in errors for n in range(len(each["loc"]))}
-    found = [_problem(each, lines, root) for each in errors if each["loc"] not in causes]
+    found = [_problem(each, document, root) for each in errors if each["loc"] not in causes]
     return tuple(sorted(found, key=lambda each: each.line or 0))
 
 
-def _problem(error: ErrorDetails, lines: dict[Path, int], root: type[BaseModel]) -> ConfigError:
+def _problem(error: ErrorDetails, document: Document, root: type[BaseModel]) -> ConfigError:
     """One of pydantic's errors in our words."""
     path: Path = error["loc"]
     kind, context = error["type"], error.get("ctx", {})
-    line = _line(path, lines)
-    if kind == "extra_forbidden":
-        return _unknown_key(path, line, root)
-    if kind == "missing":
-        return ConfigError(path_text(path), "missing", "it has no default", line=line)
     cause = context.get("error")
+    if kind == "extra_forbidden":
+        return _unknown_key(path, _line(path, document.lines), root)
+    if kind == "missing":
+        return ConfigError(path_text(path), "missing", "it has no default", line=_line(path, document.lines))
     if isinstance(cause, ConfigError):
-        inner = _split(cause.path)
-        whole = (*path, *inner)
-        return ConfigError(path_text(whole), cause.found, cause.expected, cause.hint, _line(whole, lines))
+        path = (*path, *_split(cause.path))
+    where, line = path_text(path) or "the file", _line(path, document.lines)
+    if path in document.interpolated:
+        return ConfigError(
+            where, document.interpolated[path], _expected(error), "Look at what the variable holds.", line
+        )
     if isinstance(cause, StreamgaugeError):
-        return ConfigError(path_text(path), cause.found, cause.expected, cause.hint, line)
-    expected = EXPECTED[kind].format(**context) if kind in EXPECTED else error["msg"]
-    return ConfigError(path_text(path) or "the file", _shown(error["input"]), expected, line=line)
+        return ConfigError(where, cause.found, cause.expected, cause.hint, line)
+    return ConfigError(where, _shown(error["input"]), _expected(error), line=line)
+
+
+def _expected(error: ErrorDetails) -> str:
+    """What should be there instead."""
+    context = error.get("ctx", {})
+    if isinstance(cause := context.get("error"), StreamgaugeError):
+        return cause.expected
+    return EXPECTED[error["type"]].format(**context) if error["type"] in EXPECTED else error["msg"]
 
 
 def _split(path: str) -> Path:
@@ -122,7 +134,9 @@ def _keys(path: Path, root: type[BaseModel]) -> Iterator[str]:
 
 
 def _model(annotation: Any) -> type[BaseModel] | None:
-    """The one section inside an annotation such as `Annotated[Section, …]`."""
+    """The one section inside an annotation such as `Annotated[Section, …]` or `Section | None`."""
     while annotation is not None and hasattr(annotation, "__metadata__"):
         annotation = get_args(annotation)[0]
+    if get_origin(annotation) in (Union, UnionType):
+        return next((section for each in get_args(annotation) if (section := _model(each))), None)
     return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None

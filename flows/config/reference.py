@@ -17,13 +17,22 @@ from flows.units import DURATION_PATTERN, format_duration
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from flows.config.sections import Section
-
 INTRODUCTION = """\
 # Configuration
 
 Everything has a default: streamgauge needs no file. Where the defaults do not fit, write a YAML file with what differs
 and give it with `--config FILE`. It is read once, at start; a change takes effect at the next one.
+
+A first file for a live run; a replay needs none:
+
+```yaml
+kafka:
+  bootstrap_servers: 127.0.0.1:9092
+  topics:
+    - {name: otlp_spans, signal: spans, encoding: otlp_proto}
+```
+
+What could stand in it besides:
 
 ```yaml
 dimensions:
@@ -48,8 +57,34 @@ limits:
   what is in force; `streamgauge config schema` prints a JSON schema. To have an editor use it, save that as
   `streamgauge.schema.json` and begin the file with `# yaml-language-server: $schema=streamgauge.schema.json`.
 
-What cannot be configured, because state and recordings depend on it: 64 shards, 8 lanes of a recording, and histograms
-of scale 5 (relative error at most 1.1 %).
+## Secrets
+
+Security is librdkafka's: its properties go under `kafka.properties`. A secret is best left where it is kept:
+
+```yaml
+kafka:
+  bootstrap_servers: [kafka-1:9093, kafka-2:9093]
+  topics:
+    - {name: otlp_spans, signal: spans, encoding: otlp_proto}
+  properties:
+    security.protocol: sasl_ssl
+    sasl.mechanism: SCRAM-SHA-512
+    sasl.username: streamgauge
+    sasl.password: {file: /run/secrets/kafka-password}   # or {env: KAFKA_PASSWORD}
+    ssl.ca.location: /etc/ssl/certs/kafka.pem
+```
+
+A file or variable is read when a client is made, without the white space around its value. Neither `config show` nor
+an error nor a log shows a secret: that is what `${NAME}` put into a property, the value of a property that is called
+password, secret, token or the like, and a URL with a user in it. What `config show` prints as `<hidden>` is refused
+when it is read again.
+
+## What stays as it is
+
+A state directory keeps what it was made with; another value is refused when a live run starts on it: `kafka.slots`,
+`time.pane`, `windows`, `span_metrics.bounds_ms`, `span_metrics.latency_thresholds`. What cannot be configured, because
+state and recordings depend on it: 64 shards, 8 lanes of a recording, and histograms of scale 5 (relative error at most
+1.1 %).
 
 ## Settings
 
@@ -60,8 +95,7 @@ of scale 5 (relative error at most 1.1 %).
 
 def markdown() -> str:
     """The page `docs/configuration.md`."""
-    defaults = as_values(Config())
-    rows = [f"| `{key}` | {_default(defaults, key)} | {text} |" for key, text in _settings(Config, "")]
+    rows = [f"| `{key}` | {default} | {text} |" for key, default, text in _settings(Config, "", shown=True)]
     return INTRODUCTION + "\n".join(rows) + "\n"
 
 
@@ -110,13 +144,17 @@ def _represent_list(dumper: yaml.SafeDumper, values: list[Any]) -> yaml.Node:
 _Dumper.add_representer(list, _represent_list)
 
 
-def _settings(section: type[Section] | type[BaseModel], path: str) -> Iterator[tuple[str, str]]:
-    """Every key below a section with its description, sections before what is in them."""
+def _settings(section: type[BaseModel], path: str, *, shown: bool) -> Iterator[tuple[str, str, str]]:
+    """Every key below a section with its default and its description, sections before what is in them.
+
+    Defaults are `shown` unless the section is one of many in a list, or by name.
+    """
+    defaults = section.model_construct().model_dump(mode="json", by_alias=True)
     for name, field in section.model_fields.items():
-        key = f"{path}{field.alias or name}"
-        yield key, field.description or ""
+        key = field.alias or name
+        yield f"{path}{key}", _default(defaults[key]) if shown and key in defaults else "", field.description or ""
         for inner, suffix in _sections(field.annotation):
-            yield from _settings(inner, f"{key}{suffix}.")
+            yield from _settings(inner, f"{path}{key}{suffix}.", shown=shown and not suffix)
 
 
 def _sections(annotation: Any) -> Iterator[tuple[type[BaseModel], str]]:
@@ -130,15 +168,11 @@ def _sections(annotation: Any) -> Iterator[tuple[type[BaseModel], str]]:
         yield from ((inner, mark + suffix) for inner, suffix in _sections(argument))
 
 
-def _default(values: Any, key: str) -> str:
-    """The default of a key as Markdown, empty for sections and for what is inside lists and names."""
-    for part in key.split("."):
-        if not isinstance(values, dict) or part not in values:
-            return ""
-        values = values[part]
-    if isinstance(values, dict) and values:
+def _default(value: Any) -> str:
+    """A default as Markdown, empty for sections."""
+    if isinstance(value, dict) and value:
         return ""
-    text = yaml.dump(values, default_flow_style=True, width=1000, Dumper=_Dumper).removesuffix("...\n").strip()
+    text = yaml.dump(value, default_flow_style=True, width=1000, Dumper=_Dumper).removesuffix("...\n").strip()
     return f"`{text}`"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, ValidationInfo, WithJsonSchema
@@ -40,6 +41,21 @@ Duration = Annotated[
     WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN}),
 ]
 """Nanoseconds, 0 or more; `1m30s` in the file."""
+
+
+def lasting(least: str, most: str | None = None) -> AfterValidator:
+    """A check that a duration is not shorter than one, nor longer than another."""
+    least_ns, most_ns = parse_duration(least), parse_duration(most) if most else None
+
+    def check(value: int) -> int:
+        if value < least_ns:
+            raise ConfigError("", format_duration(value), f"it must be at least {least}")
+        if most_ns is not None and value > most_ns:
+            raise ConfigError("", format_duration(value), f"it must be at most {most}")
+        return value
+
+    return AfterValidator(check)
+
 
 Size = Annotated[
     int,
@@ -81,3 +97,20 @@ Milliseconds = Annotated[
 
 Count = Annotated[int, Field(strict=True, ge=1, le=1 << 40)]
 """How many; at least one."""
+
+
+def _path(value: object) -> object:
+    """Text as a path, which nobody expands."""
+    if not isinstance(value, str):
+        return value
+    if not value or "\0" in value:
+        raise ConfigError("", repr(value), "it must be a path")
+    if value.startswith("~"):
+        raise ConfigError("", repr(value), "a ~ is not expanded in a configuration", "Write ${HOME} for it.")
+    return Path(value)
+
+
+FilePath = Annotated[
+    Path, BeforeValidator(_path), PlainSerializer(str, return_type=str), WithJsonSchema({"type": "string"})
+]
+"""A path; a relative one begins where the command was started."""

@@ -32,6 +32,7 @@ class Section(BaseModel):
         extra="forbid",
         strict=True,
         allow_inf_nan=False,
+        hide_input_in_errors=True,  # a traceback may end in a log, and a secret may stand in the input
         alias_generator=_key,
         field_title_generator=lambda name, _: _key(name),
         validate_by_name=True,
@@ -111,15 +112,6 @@ class ServiceLimits(Section):
     )
 
 
-class DeadLetters(Section):
-    """How much is kept of what could not be decoded; all of it is counted."""
-
-    count: Annotated[int, Field(ge=0, le=1 << 40)] = Field(
-        default=10_000, description="Records kept; later ones are only counted."
-    )
-    bytes_each: Size = Field(default=64 << 10, description="Bytes kept of each.")
-
-
 class Limits(Section):
     """Budgets that keep one service's mistake from starving the others, and hostile records from filling memory."""
 
@@ -144,7 +136,6 @@ class Limits(Section):
     string_bytes: Annotated[Size, Field(ge=16, le=1 << 20)] = Field(
         default=1_024, description="Bytes of a service's, span's or dimension's name; a longer one is cut and counted."
     )
-    dead_letters: DeadLetters = Field(default_factory=DeadLetters, description="What is kept of undecodable records.")
 
     def budget(self, service: str) -> Budget:
         """What a service may cost, its exceptions applied."""

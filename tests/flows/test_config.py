@@ -69,7 +69,7 @@ def test_a_section_left_empty_keeps_its_defaults() -> None:
         ("limits: {services: {web: {serie: 1}}}", "no setting in limits.services.web. Did you mean series?"),
         ("dimensions: [{from: [{atribute: a}]}]", "Did you mean attribute?"),
         ("templates: {patterns: [{patern: a, replacement: b}]}", "Did you mean pattern?"),
-        ("slos: []", "slos is no setting at the top. There are dedupe, dimensions, limits"),
+        ("slos: []", "slos is no setting at the top. There are dead_letters, dedupe, dimensions, kafka, limits"),
         ("time: {pane_ns: 5s}", "time.pane_ns is no setting in time. Did you mean pane?"),
     ],
 )
@@ -105,7 +105,7 @@ def test_an_unknown_key_is_refused_with_the_nearest_right_one(text: str, expecte
         ("limits: {max_services: '3'}", "limits.max_services is '3'; it must be a whole number"),
         ("limits: {max_services: true}", "limits.max_services is true; it must be a whole number"),
         ("limits: {string_bytes: 64XB}", "limits.string_bytes is '64XB' with the unit 'XB'; the units are"),
-        ("limits: {dead_letters: {bytes_each: -1}}", "limits.dead_letters.bytes_each is -1; it must be at least 0"),
+        ("dead_letters: {bytes_each: -1}", "dead_letters.bytes_each is -1; it must be at least 0"),
         ("templates: {patterns: [{pattern: '(', replacement: ''}]}", "it is no regular expression"),
         ("templates: {patterns: [{pattern: '(?i)x', replacement: ''}]}", "it is no regular expression"),
         ("templates: {patterns: [{pattern: '(x)', replacement: ''}]}", "it has a group that captures. Write (?:…) for"),
@@ -220,10 +220,11 @@ def test_the_page_on_the_configuration_is_current(repository: Path) -> None:
     assert (repository / "docs" / "configuration.md").read_text(encoding="utf-8") == markdown()
 
 
-def test_the_example_on_the_page_is_a_configuration() -> None:
-    example = re.search(r"```yaml\n(.*?)```", markdown(), re.DOTALL)
-    assert example
-    assert parse(example[1]).limits.budget("checkout").series == 5_000
+def test_the_examples_on_the_page_are_configurations() -> None:
+    first, besides, secrets = (parse(text) for text in re.findall(r"```yaml\n(.*?)```", markdown(), re.DOTALL))
+    assert first.live().topics[0].name == "otlp_spans"
+    assert besides.limits.budget("checkout").series == 5_000
+    assert secrets.live().bootstrap_servers == "kafka-1:9093,kafka-2:9093"
 
 
 def test_every_setting_is_described() -> None:
@@ -243,8 +244,9 @@ def test_the_schema_shows_durations_and_sizes_as_text_with_a_pattern() -> None:
 def test_the_schemas_patterns_take_every_default() -> None:
     """An editor must not mark as wrong what `config show` prints."""
     values, described = as_values(Config()), schema()
-    for section in ("time", "limits"):
-        properties = described["$defs"][section.capitalize()]["properties"]
+    sections = {"time": "Time", "limits": "Limits", "dead_letters": "DeadLetters", "supervision": "Supervision"}
+    for section, model in sections.items():
+        properties = described["$defs"][model]["properties"]
         for key, value in values[section].items():
             if "pattern" in properties[key]:
                 assert re.match(properties[key]["pattern"], str(value)), key
