@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 _VERSION = 1
 
+NOWHERE = -1
+"""The position of a partition of which is not known yet where it begins."""
+
 PAYLOAD_BYTES = 64 * 1024
 """How much of a record a dead letter keeps."""
 
@@ -122,7 +125,7 @@ class Slot:
     # What live sources tell
 
     def start(self, partition: Partition, position: int) -> None:
-        """A partition is read from this offset on; nobody knows yet where its end is."""
+        """A partition is read from this offset on, or NOWHERE yet; nobody knows where its end is."""
         self.expect(partition)
         mine = self._partitions[partition]
         mine.position = position
@@ -149,9 +152,9 @@ class Slot:
         mine.known = False
         mine.quiet_ns = 0
 
-    def stamped(self, source: str, partition: int, kind: str, n_records: int) -> None:
+    def stamped(self, partition: Partition, kind: str, n_records: int) -> None:
         """So many records had a timestamp of this type."""
-        self._partitions[Partition(source, partition)].tally["stamped", kind] += n_records
+        self._partitions[partition].tally["stamped", kind] += n_records
 
     # Emitting
 
@@ -167,7 +170,7 @@ class Slot:
             self.expect(records.partition)
             if len(records):
                 batches.append(self._decode(records, dead))
-        return Emission(self._progress(), batches, dead, self._tallies())
+        return Emission(self.progress(), batches, dead, self._tallies())
 
     def end(self) -> Emission:
         """The last emission: nothing follows."""
@@ -197,7 +200,8 @@ class Slot:
         _count(mine.tally, records, spans, fate)
         return TimedBatch(spans, timed)
 
-    def _progress(self) -> Progress:
+    def progress(self) -> Progress:
+        """Where all its partitions stand."""
         return Progress(
             self.number,
             tuple(

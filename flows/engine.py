@@ -18,14 +18,14 @@ from bytewax.dataflow import Dataflow
 
 from flows.gather import gather_overflow
 from flows.series import SHARDS
-from flows.stages import Watcher, closing, folding, judging
+from flows.stages import Watcher, closing, dead_letters, folding, judging
 from flows.windows import Windows
 
 if TYPE_CHECKING:
     from bytewax.inputs import Source
     from bytewax.outputs import Sink
 
-    from flows.emission import Emission
+    from flows.emission import DeadLetter, Emission
     from flows.rules import Rules
     from flows.shard import Closed
     from flows.windows import WindowSamples
@@ -44,6 +44,7 @@ class Sinks(NamedTuple):
     read: Sink[Emission]  # tallies and dead letters
     closed: Sink[tuple[str, Closed]]  # counters
     windows: Sink[tuple[str, WindowSamples]]
+    dead_letters: Sink[tuple[str, DeadLetter]] | None = None  # stored at least once, wherever they come from
 
 
 def build(source: EmissionSource, sinks: Sinks, rules: Rules, watcher: Watcher | None = None) -> Dataflow:
@@ -62,4 +63,6 @@ def build(source: EmissionSource, sinks: Sinks, rules: Rules, watcher: Watcher |
     op.output("publish_read", emissions, sinks.read)
     op.output("publish_closed", closed, sinks.closed)
     op.output("publish_windows", windows, sinks.windows)
+    if sinks.dead_letters is not None:
+        op.output("publish_dead_letters", op.flat_map("dead_letters", emissions, dead_letters), sinks.dead_letters)
     return flow

@@ -5,6 +5,7 @@
     ├── InputError              66   a file or stream that should be read cannot be
     ├── DataError               65   it can be read, but is not what it should be
     ├── OutputError             73   a file or stream cannot be written
+    ├── StateError              78   the state directory cannot be used as it is
     ├── UnitError               78   a duration, size or time that cannot be understood
     └── ConfigError             78   one setting that cannot be used
         └── ConfigErrors        78   all of them in one file
@@ -23,9 +24,10 @@ EXIT_CODES: dict[int, str] = {
     2: "the command line is wrong",
     65: "the input is not what it should be (damaged, or another format)",
     66: "the input is not there or cannot be read",
-    70: "another error that a sentence explains",
+    70: "another error that a sentence explains; workers that crash again and again, for no record's sake",
     73: "the output cannot be written",
-    78: "the configuration cannot be used",
+    75: "a stop took too long, and the workers were killed; nothing is lost",
+    78: "the configuration or the state directory cannot be used",
     130: "interrupted with Ctrl-C",
 }
 """What every exit code of the command means; `streamgauge --help` and the README show it."""
@@ -75,6 +77,12 @@ class OutputError(StreamgaugeError):
     """A file or stream cannot be written."""
 
     exit_code = 73
+
+
+class StateError(StreamgaugeError):
+    """A state directory that is held by another, damaged, or made with other settings."""
+
+    exit_code = 78
 
 
 class UnitError(StreamgaugeError, ValueError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,9 +15,11 @@ from flows.decode.batch import KINDS, STATUSES, WEIGHT_BITS
 from flows.units import format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from exporters.names import Family
     from flows.admission import Opened
+    from flows.emission import Tally
     from flows.rules import Rules
     from flows.series import OperationLabels, SeriesLabels
     from flows.shard import Closed, Segment
@@ -66,12 +69,38 @@ class Publisher:
                 samples += self._counters(key, segment)
         return samples
 
+    def page(self, key: str, closed: Closed) -> list[Samples]:
+        """What a live page shows of a shard's counters after it closed panes: as of the last of them.
+
+        Series that begin with the last pane are shown as 0 for as long as it is the last: `rate` then sees their first
+        spans too.
+        """
+        for segment in closed.segments:
+            for slot in segment.ended:
+                self._series.pop((key, slot), None)
+            for opened in segment.opened:
+                self._series[key, opened.slot] = self._series_labels(opened.labels)
+        last = closed.segments[-1] if closed.segments else None
+        if last is None or last.counters is None:
+            return []
+        begun = [opened.slot for opened in last.opened] if last.stop > last.first else []
+        return self._families(key, last, np.isin(last.counters.slots, begun))
+
     def _counters(self, key: str, segment: Segment) -> list[Samples]:
+        zeros = self._zeros(key, self.end_ns(segment.stop) - self._step_ns)
+        return zeros + self._families(key, segment, None)
+
+    def _families(self, key: str, segment: Segment, zero: np.ndarray | None) -> list[Samples]:
+        """The counters of a segment; `zero`, (n_slots,) bool: which of them are shown as 0."""
         counters = segment.counters
         assert counters is not None
         at_ns = self.end_ns(segment.stop)
         labels = [self._series[key, slot] for slot in counters.slots.tolist()]
         cumulative = np.cumsum(counters.buckets, axis=1) >> WEIGHT_BITS
+        calls = counters.calls >> WEIGHT_BITS
+        sums = counters.sum_ns / _NS_PER_MS
+        if zero is not None and zero.any():
+            cumulative[zero], calls[zero], sums[zero] = 0, 0, 0.0
         seen = counters.slow_ns >= 0
         exemplars = Exemplars(
             np.where(seen, counters.slow_trace[:, 0], 0).astype(np.uint64),
@@ -79,19 +108,12 @@ class Publisher:
             np.maximum(counters.slow_ns, 0) / _NS_PER_MS,
             np.full(len(labels), at_ns, np.int64),
         )
-        samples = self._zeros(key, at_ns - self._step_ns)
-        samples.append(by_label(names.CALLS, at_ns, labels, counters.calls >> WEIGHT_BITS))
-        samples.append(
+        samples = [
+            by_label(names.CALLS, at_ns, labels, calls),
             Samples(
-                names.DURATION_MILLISECONDS,
-                at_ns,
-                labels,
-                cumulative,
-                self._buckets,
-                sums=counters.sum_ns / _NS_PER_MS,
-                exemplars=exemplars,
-            )
-        )
+                names.DURATION_MILLISECONDS, at_ns, labels, cumulative, self._buckets, sums=sums, exemplars=exemplars
+            ),
+        ]
         services = [LabelSet([(names.SERVICE_NAME, figures.service)]) for figures in segment.services]
         for family, column in (
             (names.SERIES, [figures.series for figures in segment.services]),
@@ -146,3 +168,44 @@ class Publisher:
     def _series_labels(self, of: SeriesLabels) -> LabelSet:
         pairs = self._pairs(of)
         return LabelSet([*pairs[:3], (names.STATUS_CODE, STATUSES[of.status]), *pairs[3:]])
+
+
+def tally_samples(tallies: Mapping[str, Tally], at_ns: int) -> list[Samples]:
+    """What sources counted, under the exporters' names.
+
+    Args:
+        tallies: by source; cumulative.
+        at_ns: Unix ns.
+    """
+    values: dict[Family, Counter[LabelSet]] = {}
+    for source, tally in tallies.items():
+        for (what, label), count in tally.items():
+            if what in _TALLIES:
+                family, pairs = _TALLIES[what]
+                labels = LabelSet([(name, {"source": source, "label": label}.get(of, of)) for name, of in pairs])
+                values.setdefault(family, Counter())[labels] += 1 if family.kind == "gauge" else count
+    return [
+        by_label(
+            family,
+            at_ns,
+            list(counted),
+            np.minimum(np.array(list(counted.values())), 1 if family.kind == "gauge" else _LARGEST),
+        )
+        for family, counted in values.items()
+    ]
+
+
+_LARGEST = np.iinfo(np.int64).max
+_TALLIES: dict[str, tuple[Family, tuple[tuple[str, str], ...]]] = {
+    "records": (names.RECORDS, ((names.SOURCE, "source"),)),
+    "spans": (names.SPANS, ((names.SOURCE, "source"),)),
+    "late": (names.LATE, ((names.SIGNAL, "spans"), (names.REASON, "label"))),
+    "rejected": (names.TIME_REJECTED, ((names.DIRECTION, "label"),)),
+    "limited": (names.LIMITED, ((names.WHAT, "label"),)),
+    "dead": (names.DEAD_LETTERS, ((names.REASON, "label"),)),
+    "repeated": (names.DEDUPLICATED, ((names.SOURCE, "source"),)),
+    "clamped": (names.DURATIONS_CLAMPED, ((names.SOURCE, "source"),)),
+    "lost": (names.DATA_LOSS, ((names.SOURCE, "source"), (names.PARTITION, "label"))),
+    "stamped": (names.SOURCE_TIMESTAMP_TYPE, ((names.SOURCE, "source"), (names.TYPE, "label"))),
+}
+"""What a tally counts → the family, and its labels: a fixed text, the source, or the tally's own label."""

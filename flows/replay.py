@@ -24,8 +24,7 @@ from rich.console import Console
 from detectors import kernels
 from exporters import csv_samples, openmetrics
 from flows.config.sections import MINUTE_NS
-from flows.decode.otlp_json import OtlpJson
-from flows.decode.otlp_proto import OtlpProto
+from flows.decode.encodings import decoder
 from flows.emission import Slot
 from flows.engine import EmissionSource, Sinks, build
 from flows.errors import DataError, OutputError, UsageError
@@ -102,15 +101,16 @@ class Worker:
         self._table = csv_samples.CsvSpool(folder / "samples", dimensions, windows, quantiles) if job.samples else None
         folder.mkdir(parents=True, exist_ok=True)
         self._letters = (folder / "dead_letters.jsonl").open("w") if job.dead_letters else None
-        self._letters_left = config.limits.dead_letters.count
+        self._letters_left = config.dead_letters.count
         source = EmissionSource(RecordingSource(self.recording, self._slot, stopped), LANES)
         sinks = Sinks(LocalSink(self._read), LocalSink(self._closed), LocalSink(self._windows))
         self.flow = build(source, sinks, self.rules)
 
     def _decoder(self) -> Decoder:
         config = self.job.config
-        kind = OtlpProto if self.recording.encoding == "otlp_proto" else OtlpJson
-        return kind(config.decoder_dimensions(), config.decoder_limits(), weighted=config.sampling.weighted)
+        return decoder(
+            self.recording.encoding, config.decoder_dimensions(), config.decoder_limits(), config.sampling.weighted
+        )
 
     def _slot(self, number: int) -> Slot:
         dedupe = self.job.config.dedupe

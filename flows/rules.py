@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from detectors.histogram import QUANTILE_UNIT, Grid
 from flows.admission import Budgets, ServiceBudget
+from flows.config.live import Kafka
 from flows.config.model import SHORT_WINDOW_NS
 from flows.config.sections import MINUTE_NS
 from flows.shard import ShardRules
@@ -38,7 +39,11 @@ class Rules:
             counters: whether anyone reads counters at each step.
         """
         time = TimeRules(
-            config.time.pane_ns, config.time.lateness_ns, config.time.max_future_ns, config.time.max_age_ns
+            config.time.pane_ns,
+            config.time.lateness_ns,
+            config.time.max_future_ns,
+            config.time.max_age_ns,
+            config.kafka.idle_ns if config.kafka is not None else Kafka.model_fields["idle_ns"].default,
         )
         pane = time.pane_ns
         bounds_ns = tuple(round(bound * 1_000_000) for bound in config.span_metrics.bounds_ms)

@@ -13,7 +13,7 @@ from flows.shard import Closed, Part, Shard
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from flows.emission import Emission
+    from flows.emission import DeadLetter, Emission
     from flows.rules import Rules
     from flows.shard import ShardRules
     from flows.windows import WindowSamples
@@ -38,6 +38,11 @@ def folding(rules: Rules) -> Callable[[list[Emission]], Iterable[tuple[str, Part
                 yield key, Part(emission.progress, partial, key)
 
     return fold
+
+
+def dead_letters(emission: Emission) -> list[tuple[str, DeadLetter]]:
+    """The dead letters of an emission, by where they come from."""
+    return [(f"{letter.source}/{letter.partition}", letter) for letter in emission.dead]
 
 
 class Watcher:

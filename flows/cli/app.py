@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli import config, generate, metrics, replay
+from flows.cli import config, generate, metrics, replay, run
 from flows.errors import EXIT_CODES, StreamgaugeError
 
 INTERRUPTED = 130
@@ -32,6 +32,7 @@ app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
+run.register(app)
 replay.register(app)
 generate.register(app)
 config.register(app)

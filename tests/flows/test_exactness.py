@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
-from math import ceil
-from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -25,28 +23,13 @@ from flows.series import OVERFLOW, SHARDS, SeriesLabels, shard_of
 from flows.shard import Part, Shard, ShardRules
 from flows.watermark import TimeRules
 from flows.windows import WindowRules, Windows
+from tests.oracle import Answers, Asked, Record, Span, oracle
 
 PANE, MINUTE, EXPIRY = 10, 4, 14
 TIME = TimeRules(pane_ns=PANE, lateness_ns=PANE, max_future_ns=300, max_age_ns=2_000)
 GRID = Grid([5, 100])
 QUANTILES = (500_000, 950_000)
 SHORT, LONG = (2, 5), (12,)
-
-
-class Span(NamedTuple):
-    """A span as the oracle knows it."""
-
-    end: int
-    duration: int
-    labels: SeriesLabels
-    weight: int
-
-
-class Record(NamedTuple):
-    """A record of one partition."""
-
-    timestamp: int  # ms; NO_TIMESTAMP for none
-    spans: tuple[Span, ...]
 
 
 class _Text(Text):
@@ -116,99 +99,12 @@ def stream(seed: int) -> list[list[Record]]:
     return partitions
 
 
-class Answers(NamedTuple):
-    """What both sides are asked for."""
-
-    fates: Counter[str]
-    counters: dict[SeriesLabels, tuple[int, int, int]]  # calls, sum, calls at or below 5 ns
-    windows: dict[tuple[int, int, tuple[str, str]], tuple[int, int, tuple[float, ...]]]
-    elsewhere: int
-
-
-def oracle(partitions: list[list[Record]]) -> Answers:
-    """One undisturbed pass, span by span, pane by pane."""
-    fates: Counter[str] = Counter()
-    due: dict[int, list[tuple[Span, bool]]] = defaultdict(list)
-    on_time = []
-    for records in partitions:
-        frontier = -1
-        for record in records:
-            if not record.spans:
-                continue
-            stamp = sorted(span.end for span in record.spans)[(len(record.spans) - 1) // 2]
-            after = frontier
-            for span in record.spans:
-                pane = span.end // PANE
-                if span.end > stamp + TIME.max_future_ns:
-                    fates["future"] += 1
-                elif span.end < stamp - TIME.max_age_ns:
-                    fates["past"] += 1
-                elif frontier >= 0 and (pane + 1) * PANE <= frontier - TIME.lateness_ns:
-                    fates["late"] += 1
-                    due[frontier // PANE].append((span, True))
-                else:
-                    fates["on_time"] += 1
-                    due[pane].append((span, False))
-                    on_time.append((pane, span))
-                    after = max(after, min(span.end, stamp))
-            frontier = after
-    if not on_time:
-        return Answers(fates, {}, {}, 0)
-    first, last = min(pane for pane, _ in on_time), max(pane for pane, _ in on_time)
-    counters: dict[SeriesLabels, list[int]] = {}
-    seen: dict[SeriesLabels, int] = {}
-    windows = {}
-    elsewhere = 0
-    for pane in range(first, last + 1):
-        for labels in [labels for labels, at in seen.items() if at + EXPIRY <= pane]:
-            del seen[labels], counters[labels]
-        for span, late in sorted(due[pane], key=lambda item: item[1]):
-            labels = span.labels
-            if late and labels not in counters:
-                if not any(known.service == labels.service for known in counters):
-                    elsewhere += span.weight
-                    continue
-                labels = labels.overflowed()
-                seen.setdefault(labels, pane)
-            elif not late:
-                seen[labels] = pane
-            counted = counters.setdefault(labels, [0, 0, 0])
-            counted[0] += span.weight
-            counted[1] += span.weight * span.duration
-            counted[2] += span.weight * (span.duration <= 5)
-        stop = pane + 1
-        for window in (*SHORT, *(LONG if stop % MINUTE == 0 else ())):
-            for service, name in {(labels.service, labels.span_name) for labels in counters}:
-                spans = [
-                    span
-                    for at, span in on_time
-                    if stop - window <= at < stop and (span.labels.service, span.labels.span_name) == (service, name)
-                ]
-                calls = sum(span.weight for span in spans)
-                errors = sum(span.weight for span in spans if span.labels.status == 2)
-                windows[stop, window, (service, name)] = (calls, errors, tuple(nearest(spans, q) for q in QUANTILES))
-    totals = {labels: (a, b, c) for labels, (a, b, c) in counters.items()}
-    return Answers(fates, totals, windows, elsewhere)
-
-
-def nearest(spans: list[Span], quantile: int) -> float:
-    """The nearest-rank quantile as the middle of its cell; NaN (as -1) without spans."""
-    total = sum(span.weight for span in spans)
-    if not total:
-        return -1.0
-    rank, seen = ceil(total * quantile / 1_000_000), 0
-    for span in sorted(spans, key=lambda span: span.duration):
-        seen += span.weight
-        if seen >= rank:
-            return float(GRID.middle_seconds[GRID.cells(np.array([span.duration]))[0]])
-    raise AssertionError
-
-
 def rules() -> ShardRules:
     """Shards with small panes."""
     return ShardRules(time=TIME, grid=GRID, bounds_ns=(5, 100), expiry=EXPIRY, minute=MINUTE, step=1)
 
 
+ASKED = Asked(TIME, GRID, 5, SHORT, LONG, MINUTE, QUANTILES, EXPIRY)
 WINDOW_RULES = WindowRules(
     grid=GRID, windows=(*SHORT, *LONG), quantiles=QUANTILES, minute=MINUTE, step=1, longest_short=5
 )
@@ -334,7 +230,7 @@ def assert_equal(found: Answers, expected: Answers) -> None:
 def test_any_cuts_interleaving_and_crashes_give_the_oracles_answers(what: int, how: int) -> None:
     """Late spans, counters, windows: equal to one undisturbed pass."""
     partitions = stream(what)
-    assert_equal(Engine(partitions, random.Random(how), rules()).run(), oracle(partitions))
+    assert_equal(Engine(partitions, random.Random(how), rules()).run(), oracle(partitions, ASKED))
 
 
 @pytest.mark.slow
@@ -343,7 +239,7 @@ def test_any_cuts_interleaving_and_crashes_give_the_oracles_answers(what: int, h
 def test_many_more_cuts_interleavings_and_crashes_give_the_oracles_answers(what: int, how: int) -> None:
     """The same, long enough to meet rare orders."""
     partitions = stream(what)
-    assert_equal(Engine(partitions, random.Random(how), rules()).run(), oracle(partitions))
+    assert_equal(Engine(partitions, random.Random(how), rules()).run(), oracle(partitions, ASKED))
 
 
 def test_an_exploding_service_leaves_the_others_as_they_are() -> None:

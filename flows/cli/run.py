@@ -1,0 +1,102 @@
+"""`streamgauge run`: spans from Kafka to the metrics page, until it is told to stop."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flows.cli.options import ConfigFile
+from flows.errors import ConfigError, UsageError
+
+if TYPE_CHECKING:
+    from flows.config import Config
+
+_EPILOG = """\b
+Examples:
+  streamgauge run --config streamgauge.yaml
+  streamgauge run --config streamgauge.yaml --workers 2
+  streamgauge run --config streamgauge.yaml --workers 2 --machine 0 --addresses gauge-0:9500,gauge-1:9500
+
+\b
+A first configuration:
+  kafka:
+    bootstrap_servers: 127.0.0.1:9092
+    topics:
+      - {name: otlp_spans, signal: spans, encoding: otlp_proto}
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("run", epilog=_EPILOG)(_run)
+
+
+def _run(
+    config: ConfigFile = None,
+    workers: Annotated[int, typer.Option(min=1, max=32, metavar="N", help="Worker processes of this machine.")] = 1,
+    machine: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="M", help="Number of this machine; by default the number its host name ends in."),
+    ] = None,
+    addresses: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT,...",
+            help="Every machine of the cluster in order; worker w of each listens on its port + w. The traffic is "
+            "neither encrypted nor authenticated: use an isolated network.",
+        ),
+    ] = None,
+    accept_state_loss: Annotated[
+        bool, typer.Option("--accept-state-loss", help="Begin anew where the state cannot be used; it is put aside.")
+    ] = False,
+) -> None:
+    """Read spans from Kafka and serve percentiles, calls and errors to Prometheus, for weeks.
+
+    Stopped by Ctrl-C or SIGTERM, it stores its state and goes on from there at the next start.
+    """
+    from flows import log
+    from flows.config import load
+
+    loaded = load(config)
+    _check(loaded, workers)
+    log.configure(loaded.log.format, loaded.log.level)
+    from flows.run.supervisor import Place, Supervisor
+
+    machines = tuple(addresses.split(",")) if addresses else ()
+    place = Place(workers, _machine(machine, machines), machines)
+    raise typer.Exit(Supervisor(loaded, place, accept_state_loss=accept_state_loss).run())
+
+
+def _check(config: Config, workers: int) -> None:
+    if config.kafka is None:
+        raise ConfigError(
+            "kafka", "not there", "it says what to read", "`streamgauge run --help` shows a first configuration."
+        )
+    if workers > config.kafka.slots:
+        raise UsageError(
+            f"--workers {workers}", f"each worker needs a slot, and kafka.slots is {config.kafka.slots}", "Use fewer."
+        )
+    from flows.kafka.reader import check
+
+    trouble = check(config.kafka.librdkafka())
+    if trouble:
+        raise ConfigError("kafka.properties", trouble, "they are librdkafka's", "Its CONFIGURATION.md lists them.")
+
+
+def _machine(machine: int | None, machines: tuple[str, ...]) -> int:
+    """The number of this machine: as told, else that of a StatefulSet's pod, in its host name."""
+    if not machines:
+        return 0
+    if machine is None:
+        name = socket.gethostname()
+        digits = name.rpartition("-")[2]
+        if not digits.isdigit():
+            raise UsageError(
+                "--addresses without --machine", f"the host name {name} ends in no number", "Say --machine."
+            )
+        machine = int(digits)
+    if machine >= len(machines):
+        raise UsageError(f"--machine {machine}", f"--addresses has {len(machines)} machines, counted from 0")
+    return machine

@@ -1,0 +1,38 @@
+"""Finding the record that a worker dies of: one at a time, its coordinates written down before it is decoded."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from flows.kafka.reader import Coordinates
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Careful:
+    """Writes down which record is about to be decoded.
+
+    Args:
+        path: of the note; one per worker.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+
+    def note(self, record: Coordinates) -> None:
+        """This record is next. What is written outlives the process, not the machine: it is to name a crash."""
+        line = msgspec.json.encode(record)
+        os.pwrite(self._file, line.ljust(4096), 0)
+
+
+def noted(path: Path) -> Coordinates | None:
+    """The record that was noted last, None where there is none."""
+    try:
+        line = path.read_bytes().strip()
+    except FileNotFoundError:
+        return None
+    return msgspec.json.decode(line, type=Coordinates) if line else None

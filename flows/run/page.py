@@ -1,0 +1,162 @@
+"""What a worker shows: samples of the shards that live in it, mailed to the supervisor, the newest of each owner."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from exporters import names
+from exporters.labels import LabelSet
+from exporters.samples import by_label
+from flows.publish import Publisher, tally_samples
+from flows.run.link import PAGE, Owner, PageWriter
+from flows.series import OVERFLOW
+from flows.stages import Judge, Watcher
+from flows.watermark import UNKNOWN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from exporters.samples import Samples
+    from flows.config import Config
+    from flows.emission import Emission, Tally
+    from flows.records import Partition
+    from flows.rules import Rules
+    from flows.shard import Closed, Shard
+    from flows.windows import WindowSamples
+
+_COUNTERS = "counters"
+_TALLIES = ("", "tallies")
+
+
+class Page(Watcher):
+    """Keeps what each owner shows until it is mailed; only the newest counts.
+
+    Args:
+        config: the settings.
+        rules: made from them.
+    """
+
+    def __init__(self, config: Config, rules: Rules) -> None:
+        dimensions = [dimension.label for dimension in config.decoder_dimensions()]
+        self._publisher = Publisher(rules, dimensions, config.span_metrics.bounds_ms, rules.time.pane_ns)
+        self._pane_ns = rules.time.pane_ns
+        self._topics = [topic.name for topic in config.kafka.topics] if config.kafka else []
+        self._writer = PageWriter()
+        self._lock = threading.Lock()
+        self._mail: dict[Owner, list[Samples]] = {}
+        self._late: dict[str, int] = {}
+        self._idle_panes = 0
+        self.tallies: dict[int, dict[str, Tally]] = {}  # by slot, by source
+        self.shards: dict[str, Shard] = {}
+        self.overflow: dict[str, int] = {}  # spans over budget, by service
+        self.n_series: dict[str, int] = {}
+
+    # What the flow hands over
+
+    def read(self, emissions: list[Emission]) -> None:
+        """Note what the slots counted."""
+        for emission in emissions:
+            self.tallies[emission.progress.slot] = emission.tallies
+
+    def closed(self, items: Iterable[tuple[str, Closed]]) -> None:
+        """Show the counters of shards that closed panes."""
+        for key, closed in items:
+            self._late[key] = closed.idle_late
+            self._idle_panes = max(self._idle_panes, closed.idle_panes)
+            samples = self._publisher.page(key, closed)
+            if samples:
+                self._put((key, _COUNTERS), samples)
+                for figures in closed.segments[-1].services:
+                    self.overflow[figures.service] = figures.overflowed
+                self.n_series[key] = len(samples[0].labels)
+
+    def windows(self, items: Iterable[tuple[str, WindowSamples]]) -> None:
+        """Show windows."""
+        newest = {(key, sample.window): sample for key, sample in items}
+        for (key, window), sample in newest.items():
+            self._put((key, f"window {window}"), self._publisher.windows(sample))
+
+    def heard(self, shard: Shard) -> None:
+        """Remember where the shards are that live here."""
+        self.shards[shard.key] = shard
+
+    def shard_restored(self, shard: Shard) -> None:
+        """Show the counters as they were stored."""
+        self.closed([(shard.key, shard.shown())])
+
+    def judge_restored(self, judge: Judge) -> None:
+        """Show the windows as they were stored."""
+        self.windows((sample.key, sample) for sample in judge.shown())
+
+    def _put(self, owner: Owner, samples: list[Samples]) -> None:
+        with self._lock:
+            self._mail[owner] = samples
+
+    # What leaves
+
+    def mail(self) -> list[bytes]:
+        """What changed since the last time, as messages."""
+        with self._lock:
+            mail, self._mail = self._mail, {}
+        return [PAGE + self._writer.encode(owner, samples) for owner, samples in mail.items()]
+
+    def show_tallies(self, at_ns: int) -> None:
+        """Show what the sources counted."""
+        samples = tally_samples(self.total_tallies(), at_ns)
+        late = sum(self._late.values())
+        if late:
+            label = LabelSet([(names.SIGNAL, "spans"), (names.REASON, "idle")])
+            samples.append(by_label(names.LATE, at_ns, [label], np.array([late])))
+        topics = [LabelSet([(names.SOURCE, topic)]) for topic in self._topics]
+        samples.append(by_label(names.IDLE_CLOSURES, at_ns, topics, np.full(len(topics), self._idle_panes)))
+        self._put(_TALLIES, samples)
+
+    def total_tallies(self) -> dict[str, Tally]:
+        """What was counted, by source, over the slots read here."""
+        total: dict[str, Tally] = {}
+        for sources in list(self.tallies.values()):
+            for source, tally in sources.items():
+                total[source] = total[source] + tally if source in total else +tally
+        return total
+
+    # What the gate asks
+
+    def has_merged(self, ends: Mapping[Partition, int]) -> bool:
+        """Whether every shard here has merged each partition up to its end, and knows whether it is idle."""
+        shards = [shard for key, shard in list(self.shards.items()) if key != OVERFLOW]
+        return all(
+            self._reaches({each.partition: each for each in shard.watermark.all_partitions()}, ends) for shard in shards
+        )
+
+    @staticmethod
+    def _reaches(stands: Mapping[Partition, object], ends: Mapping[Partition, int]) -> bool:
+        for partition, end in ends.items():
+            at = stands.get(partition)
+            if at is None or at.position < end or at.idle_ns == UNKNOWN:  # type: ignore[attr-defined]
+                return False
+        return True
+
+    def closed_up_to(self) -> dict[str, int]:
+        """Shard → the pane it has closed up to."""
+        return {key: shard.position for key, shard in list(self.shards.items()) if key != OVERFLOW}
+
+    def gathered_up_to(self) -> dict[str, int]:
+        """Shard → the pane that the gather step has heard of, where that step lives here."""
+        gather = self.shards.get(OVERFLOW)
+        if gather is None:
+            return {}
+        return {f"{each.partition.number:02d}": each.position for each in gather.watermark.all_partitions()}
+
+    def watermark(self) -> tuple[int, str, bool]:
+        """The least watermark of the shards here in ns, the partition it waits for, and whether all are idle."""
+        shards = [shard for key, shard in list(self.shards.items()) if key != OVERFLOW]
+        if not shards:
+            return -1, "", False
+        least = min(shards, key=lambda shard: shard.watermark.ns)
+        known = least.watermark.all_partitions()
+        holding = min((each for each in known if each.idle_ns < 0), key=lambda each: each.frontier_ns, default=None)
+        held_by = "" if holding is None else f"{holding.partition.source}/{holding.partition.number}"
+        return least.watermark.ns, held_by, least.watermark.is_idle
