@@ -31,6 +31,10 @@ demo/traces.pb.zst: datasets/demo.yaml datasets/platform.yaml | setup
 test: setup ## all tests, also the slow ones
 	$(BIN)/pytest
 
+.PHONY: servers
+servers: ## fetch and build what tests with real servers need (Java, Maven, Go)
+	@bash tests/servers/install
+
 .PHONY: check
 check: setup ## format, lint, types, import contracts, quick tests: under a minute
 	$(BIN)/ruff format --check .
