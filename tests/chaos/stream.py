@@ -208,7 +208,7 @@ def settle(gauge: Gauge, of: Stream, topic: str, within: float = 40.0) -> list[s
         if page is not None:
             found = differences(page, of, topic)
         time.sleep(0.1)
-    if found[0].startswith("no page") and gauge.process.poll() is None:
+    if found and found[0].startswith("no page") and gauge.process.poll() is None:
         gauge.process.send_signal(signal.SIGUSR1)  # its stacks go to its log
         time.sleep(1.0)
         found = [f"no page; {gauge.log[-6000:]}"]
