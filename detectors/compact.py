@@ -141,6 +141,38 @@ def encode_runs(
 
 
 @kernel
+def recell_runs(data: np.ndarray, cell_of: np.ndarray, n_grid: int, out: np.ndarray) -> int:
+    """A run again, counted in the cells of another grid.
+
+    Args:
+        data: uint8, one run.
+        cell_of: (n_old,) uint16, non-decreasing: the new cell of each old one (`Grid.cells_of`).
+        n_grid: cells of the new grid.
+        out: uint8, written; twice as long as `data` is enough.
+
+    Returns:
+        How many bytes of `out` were written.
+    """
+    dense = np.zeros(n_grid, np.int64)
+    at, written = np.int64(0), np.int64(0)
+    while at < len(data):
+        step, at = _get(data, at)
+        failed, at = _get_weight(data, at)
+        used, at = _get(data, at)
+        old = np.int64(0)
+        low, high = np.int64(n_grid), np.int64(-1)
+        for _ in range(used):
+            difference, at = _get(data, at)
+            weight, at = _get_weight(data, at)
+            old += difference
+            new = np.int64(cell_of[old])
+            dense[new] += weight
+            low, high = min(low, new), max(high, new)
+        written = _put_series(out, written, step, failed, dense, low, high)
+    return written
+
+
+@kernel
 def merge_runs(
     data: np.ndarray,
     starts: np.ndarray,

@@ -66,6 +66,7 @@ class Grid:
         exponential = exponential_edges_ns(scale)
         cuts = np.array(cuts_ns or [], np.int64)
         self.scale = scale
+        self.cuts_ns = sorted({int(cut) for cut in cuts})
         self.edges_ns = np.unique(np.concatenate(([0], exponential, cuts, [_LARGEST]))).astype(np.int64)
         """(n_cells,) int64: cell c holds edges_ns[c - 1] < duration <= edges_ns[c]; cell 0 holds zero alone."""
         self.middle_seconds = self._middles()
@@ -102,6 +103,21 @@ class Grid:
     def cells(self, durations_ns: np.ndarray) -> np.ndarray:
         """The cell of each duration: (n,) int64 ≥ 0 → (n,) uint16."""
         return np.searchsorted(self.edges_ns, durations_ns, side="left").astype(np.uint16)
+
+    def cells_of(self, other: Grid) -> np.ndarray:
+        """The cell here that holds the middle of each cell of another grid: (len(other),) uint16, non-decreasing.
+
+        What was counted with other cuts goes on with these: counts of a cell that a new cut divides are all on one side
+        of it, so that they are exact from now on and not before.
+
+        >>> coarse, fine = Grid(), Grid([250_000_000])
+        >>> len(fine) - len(coarse), coarse.cells_of(fine)[-1] == len(coarse) - 1
+        (1, True)
+        """
+        upper = other.edges_ns
+        lower = np.concatenate(([0], upper[:-1] + 1))
+        lower[0] = 0
+        return np.searchsorted(self.edges_ns, lower + (upper - lower) // 2, side="left").astype(np.uint16)
 
     def cell_at_most(self, limit_ns: int) -> int:
         """The last cell at or below a cut.

@@ -48,13 +48,14 @@ class Rules:
         pane = time.pane_ns
         bounds_ns = tuple(round(bound * 1_000_000) for bound in config.span_metrics.bounds_ms)
         grid = Grid([*bounds_ns, *config.span_metrics.latency_thresholds_ns])
+        dimensions = tuple(dimension.label for dimension in config.decoder_dimensions())
         step = max(1, (step_ns or pane) // pane)
         shard = ShardRules(
             time=time,
             grid=grid,
             bounds_ns=bounds_ns,
             budgets=_budgets(config),
-            n_dimensions=len(config.dimensions),
+            dimensions=dimensions,
             expiry=config.time.series_expiry_ns // pane,
             minute=MINUTE_NS // pane,
             step=step,
@@ -76,6 +77,7 @@ class Rules:
                 minute=shard.minute,
                 step=step,
                 longest_short=SHORT_WINDOW_NS // pane,
+                dimensions=dimensions,
             ),
         )
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from detectors.histogram import Grid
 from flows.admission import ELSEWHERE, NO_SLOT, Admission, Budgets, Opened
 from flows.counters import Counters, CounterTables
 from flows.fold import Partial, Sender
 from flows.panes import OpenPanes, Rows
+from flows.series import hash_order
 from flows.snapshot import pack, unpack
 from flows.watermark import NEVER, Progress, TimeRules, Watermark
 
 if TYPE_CHECKING:
-    from detectors.histogram import Grid
     from flows.series import HashedLabels, SeriesLabels
 
 _UNSET = -1
@@ -43,7 +44,7 @@ class ShardRules:
     grid: Grid
     bounds_ns: tuple[int, ...]  # of the classic buckets; each a cut of the grid
     budgets: Budgets = field(default_factory=Budgets)
-    n_dimensions: int = 0
+    dimensions: tuple[str, ...] = ()  # labels of the configured ones
     expiry: int = 720  # panes without a span on time before a series ends
     minute: int = 12
     step: int = 12
@@ -111,7 +112,7 @@ class Shard:
         self.rules = rules
         self.watermark = Watermark(n_slots, rules.time)
         self.open = OpenPanes()
-        self.admission = Admission(rules.budgets, rules.n_dimensions, rules.expiry + 60 * rules.minute)
+        self.admission = Admission(rules.budgets, len(rules.dimensions), rules.expiry + 60 * rules.minute)
         self.position = NEVER  # all panes below are closed
         self._next_expiry = _LARGEST
         self._known: dict[bytes, tuple[Sender, list[HashedLabels], np.ndarray]] = {}
@@ -311,6 +312,8 @@ class Shard:
                 "next_expiry": self._next_expiry,
                 "idle": [self._idle_panes, self._idle_late],
                 "watermark": self.watermark.snapshot(),
+                "cuts": self.rules.grid.cuts_ns,
+                "dimensions": list(self.rules.dimensions),
                 "open": self.open.snapshot(),
                 "admission": self.admission.snapshot(),
                 "counters": self._counters.snapshot(self.admission.slots.size),
@@ -332,11 +335,31 @@ class Shard:
         shard._next_expiry = fields["next_expiry"]
         shard._idle_panes, shard._idle_late = fields["idle"]
         shard.watermark.restore(fields["watermark"])
-        shard.open.restore(fields["open"])
+        opened = fields["open"]
+        if fields["cuts"] != rules.grid.cuts_ns:
+            opened["cell"] = rules.grid.cells_of(Grid(fields["cuts"], rules.grid.scale))[opened["cell"]]
+        if fields["dimensions"] != list(rules.dimensions):
+            shard._relabel(opened, fields["admission"], fields["dimensions"])
+            return shard
+        shard.open.restore(opened)
         shard.admission.restore(fields["admission"])
         shard._counters.restore(fields["counters"])
         shard._counters.name(shard.admission.opened())
         return shard
+
+    def _relabel(self, opened: dict[str, Any], admission: dict[str, Any], dimensions: list[str]) -> None:
+        """Go on with other dimensions: what is in open panes gets the new label sets, and all series begin anew."""
+        before = Admission(self.rules.budgets, len(dimensions), self.rules.expiry)
+        before.restore(admission)
+        places = [dimensions.index(name) if name in dimensions else None for name in self.rules.dimensions]
+        entries: np.ndarray = opened["series"]
+        again = np.zeros(int(entries.max(initial=-1)) + 1, np.int32)
+        for entry in np.unique(entries).tolist():
+            labels = before.labels[entry].labels
+            values = tuple("" if place is None else labels.dimensions[place] for place in places)
+            again[entry] = self.admission.entry(hash_order(labels._replace(dimensions=values)))
+        self.open.restore({**opened, "series": again[entries]})
+        self._next_expiry = _LARGEST
 
     def shown(self) -> Closed:
         """What a page shows of the shard as it stands: an empty segment with every series, its counters, its services.

@@ -22,14 +22,17 @@ from detectors.compact import (
     encode_runs,
     make_room,
     merge_runs,
+    recell_runs,
     tidy_arena,
 )
+from detectors.histogram import Grid
 from flows.series import OperationLabels
 from flows.snapshot import pack, unpack
 from flows.watermark import NEVER
 
 if TYPE_CHECKING:
-    from detectors.histogram import Grid
+    from collections.abc import Callable
+
     from flows.shard import Closed, Segment
 
 _VERSION = 1
@@ -45,6 +48,7 @@ class WindowRules:
     minute: int = 12
     step: int = 12
     longest_short: int = 60
+    dimensions: tuple[str, ...] = ()  # labels of the configured ones
 
     @property
     def short(self) -> tuple[int, ...]:
@@ -245,6 +249,8 @@ class Windows:
             _VERSION,
             {
                 "key": self.key,
+                "cuts": self.rules.grid.cuts_ns,
+                "dimensions": list(self.rules.dimensions),
                 "position": self.position,
                 "first_pane": self.first_pane,
                 "size": self._size,
@@ -266,15 +272,32 @@ class Windows:
         windows.key = fields["key"]
         windows.position = fields["position"]
         windows.first_pane = fields["first_pane"]
+        if fields["dimensions"] != list(rules.dimensions):
+            return windows  # other dimensions make other operations, whose windows begin now
         windows._size = fields["size"]
-        windows._panes.extend(fields["panes"])
-        windows._minutes.extend(fields["minutes"])
+        again = _recelling(fields["cuts"], rules.grid)
+        windows._panes.extend(map(again, fields["panes"]))
+        windows._minutes.extend(map(again, fields["minutes"]))
         for number, service, span_name, kind, dimensions in fields["operations"]:
             windows._operations[number] = OperationLabels(service, span_name, kind, tuple(dimensions))
         for long in windows._long:
             for minute in list(windows._minutes)[-long.minutes :]:
                 long.slide(minute, b"", windows._size)
         return windows
+
+
+def _recelling(cuts_ns: list[int], grid: Grid) -> Callable[[bytes], bytes]:
+    """Makes runs that were written with these cuts into runs of a grid."""
+    if cuts_ns == grid.cuts_ns:
+        return lambda run: run
+    before = Grid(cuts_ns, grid.scale)
+    cell_of = grid.cells_of(before)
+
+    def again(run: bytes) -> bytes:
+        out = np.empty(2 * len(run) + SERIES_BYTES, np.uint8)
+        return out[: recell_runs(np.frombuffer(run, np.uint8), cell_of, len(grid), out)].tobytes()
+
+    return again
 
 
 class LongWindow:

@@ -23,7 +23,7 @@ Frozen = dict[str, str | int | list[str]]
 def frozen_settings(config: Config) -> Frozen:
     """The settings that stored state depends on, by their keys in the file where they have one; plain JSON values.
 
-    Cells of histograms are stored by number, so that all that cuts them (scale, bounds, thresholds) is one of these.
+    Thresholds are none of them: stored cells are made into those of other cuts, exact from then on.
     """
     from detectors.histogram import SCALE  # which loads a compiler that `config show` can do without
     from flows.config.live import Kafka
@@ -36,7 +36,6 @@ def frozen_settings(config: Config) -> Frozen:
         "time.pane": format_duration(config.time.pane_ns),
         "windows": [format_duration(window) for window in config.windows_ns],
         "span_metrics.bounds_ms": [format_duration(bound) for bound in metrics.bounds_ns],
-        "span_metrics.latency_thresholds": [format_duration(limit) for limit in metrics.latency_thresholds_ns],
         "histogram scale": SCALE,
         "shards": SHARDS,
         "series hash": SERIES_HASH,

@@ -82,7 +82,7 @@ when it is read again.
 ## What stays as it is
 
 A state directory keeps what it was made with; another value is refused when a live run starts on it: `kafka.slots`,
-`time.pane`, `windows`, `span_metrics.bounds_ms`, `span_metrics.latency_thresholds`. What cannot be configured, because
+`time.pane`, `windows`, `span_metrics.bounds_ms`. What cannot be configured, because
 state and recordings depend on it: 64 shards, 8 lanes of a recording, and histograms of scale 5 (relative error at most
 1.1 %).
 

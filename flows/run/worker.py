@@ -7,6 +7,7 @@ import faulthandler
 import os
 import resource
 import signal as signals
+import socket
 import sys
 import threading
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ from flows.run.dead_letters import DeadLetterSink
 from flows.run.link import PartitionReport, Report, encode_report
 from flows.run.page import Page
 from flows.sources import LocalSink
+from flows.telemetry import Counts, Telemetry
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -147,11 +149,13 @@ class Worker:
 
     def run(self) -> None:
         """Run the dataflow until the supervisor says stop."""
+        asked = self._asked
+        instance = f"{socket.gethostname()}/{asked.number}"
+        telemetry = Telemetry.start(asked.config.telemetry, instance, self._counts)
         self.cluster.begin()
         threading.Thread(target=self._listen, name="listen", daemon=True).start()
         telling = threading.Thread(target=self._tell, name="tell", daemon=True)
         telling.start()
-        asked = self._asked
         recovery = RecoveryConfig(asked.recovery, backup_interval=_BACKUP)  # type: ignore[no-untyped-call]
         cluster_main(  # type: ignore[no-untyped-call]
             self.flow, list(asked.addresses), asked.number, epoch_interval=asked.epoch, recovery_config=recovery
@@ -162,6 +166,12 @@ class Worker:
         self._done.set()
         telling.join(2)
         self.cluster.stop()
+        telemetry.stop()
+
+    def _counts(self) -> Counts:
+        """What was read, for whoever watches this process."""
+        tallies = self.page.total_tallies().values()
+        return Counts(sum(tally["records", ""] for tally in tallies), sum(tally["spans", ""] for tally in tallies))
 
     # The supervisor
 

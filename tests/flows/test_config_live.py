@@ -379,7 +379,6 @@ def test_frozen_settings_are_plain_json_and_named_as_in_the_file() -> None:
         ("time: {pane: 10s}", "time.pane"),
         ("windows: [1m]", "windows"),
         ("span_metrics: {bounds_ms: [1, 2]}", "span_metrics.bounds_ms"),
-        ("span_metrics: {latency_thresholds: [1s]}", "span_metrics.latency_thresholds"),
         (kafka(slots="16"), "kafka.slots"),
     ],
 )
