@@ -110,8 +110,8 @@ class Grid:
         What was counted with other cuts goes on with these: counts of a cell that a new cut divides are all on one side
         of it, so that they are exact from now on and not before.
 
-        >>> coarse, fine = Grid(), Grid([250_000_000])
-        >>> len(fine) - len(coarse), coarse.cells_of(fine)[-1] == len(coarse) - 1
+        >>> coarse, fine = Grid(), Grid([251_000_000])
+        >>> len(fine) - len(coarse), int(coarse.cells_of(fine)[-1]) == len(coarse) - 1
         (1, True)
         """
         upper = other.edges_ns
