@@ -27,6 +27,14 @@ SIGNAL = "signal"
 DIRECTION = "direction"
 WHAT = "what"
 TYPE = "type"
+SLO = "slo"
+SERVICE = "service"
+OBJECTIVE = "objective"
+GROUP = "group"
+ALERTNAME = "alertname"
+SEVERITY = "severity"
+STATE = "state"
+ALERTMANAGER = "alertmanager"
 
 IDENTITY_LABELS = (SERVICE_NAME, SPAN_NAME, SPAN_KIND, STATUS_CODE)
 """The labels that every span series has, empty or not; dimensions follow them and are left out where empty."""
@@ -195,6 +203,87 @@ STATE_FREE_BYTES = Family(
     "streamgauge_state_free_bytes", "gauge", "Free space where the state directory is.", unit="bytes", across="min"
 )
 WORKER_RESTARTS = Family("streamgauge_worker_restarts", "counter", "How often the workers were started again.")
+ALERTS_SENT = Family(
+    "streamgauge_alerts_sent",
+    "counter",
+    "Alerts that an Alertmanager took, each sending counted.",
+    (ALERTMANAGER,),
+)
+ALERTS_FAILED = Family(
+    "streamgauge_alerts_failed",
+    "counter",
+    "Alerts that an Alertmanager did not take, each sending counted; they are sent again.",
+    (ALERTMANAGER, REASON),
+)
+ALERTS_DROPPED = Family(
+    "streamgauge_alerts_dropped",
+    "counter",
+    "Alerts that were given up: refused for what is in them, or nobody could be told in all the time for it.",
+    (REASON,),
+)
+SLO_ERROR_RATIO = Family(
+    "streamgauge_slo_error_ratio",
+    "gauge",
+    "Share of bad events in the window that closed last; absent where it has none.",
+    (SLO, SERVICE, OBJECTIVE, GROUP, WINDOW),
+    unit="ratio",
+    across="max",
+)
+SLO_BURN_RATE = Family(
+    "streamgauge_slo_burn_rate",
+    "gauge",
+    "Error ratio of the window over the error budget: at 1 the budget lasts exactly its period.",
+    (SLO, SERVICE, OBJECTIVE, GROUP, WINDOW),
+    across="max",
+)
+SLO_EVENTS = Family(
+    "streamgauge_slo_events", "gauge", "Events in the window.", (SLO, SERVICE, OBJECTIVE, GROUP, WINDOW), across="max"
+)
+SLO_OBJECTIVE = Family(
+    "streamgauge_slo_objective_ratio",
+    "gauge",
+    "The share of events that is promised to be good.",
+    (SLO, SERVICE, OBJECTIVE, GROUP),
+    unit="ratio",
+    across="max",
+)
+SLO_BUDGET_REMAINING = Family(
+    "streamgauge_slo_error_budget_remaining_ratio",
+    "gauge",
+    "What is left of the period's error budget: 1 untouched, 0 spent, below 0 overspent.",
+    (SLO, SERVICE, OBJECTIVE, GROUP),
+    unit="ratio",
+    across="max",
+)
+SLO_EXHAUSTION = Family(
+    "streamgauge_slo_budget_exhaustion_seconds",
+    "gauge",
+    "How long the budget lasts at the last hour's burn rate; +Inf where nothing burns, absent where that is unknown.",
+    (SLO, SERVICE, OBJECTIVE, GROUP),
+    unit="seconds",
+    across="max",
+)
+SLO_ARMED = Family(
+    "streamgauge_slo_armed",
+    "gauge",
+    "1 where history covers half of every tier's long window, so that all of them may fire.",
+    (SLO, SERVICE, OBJECTIVE, GROUP),
+    across="max",
+)
+SLO_UNKNOWN = Family(
+    "streamgauge_slo_unknown",
+    "gauge",
+    "1 where the shortest window has no events, or nothing ever matched: unknown is not good.",
+    (SLO, SERVICE, OBJECTIVE, GROUP),
+    across="max",
+)
+ALERTS = Family(
+    "streamgauge_alerts",
+    "gauge",
+    "How many alerts are in a state: pending or firing.",
+    (ALERTNAME, SEVERITY, STATE),
+    across="sum",
+)
 BUILD_INFO = Family(
     "streamgauge_build_info",
     "gauge",
@@ -229,6 +318,18 @@ FAMILIES = (
     STATE_BYTES,
     STATE_FREE_BYTES,
     WORKER_RESTARTS,
+    ALERTS_SENT,
+    ALERTS_FAILED,
+    ALERTS_DROPPED,
+    SLO_ERROR_RATIO,
+    SLO_BURN_RATE,
+    SLO_EVENTS,
+    SLO_OBJECTIVE,
+    SLO_BUDGET_REMAINING,
+    SLO_EXHAUSTION,
+    SLO_ARMED,
+    SLO_UNKNOWN,
+    ALERTS,
     BUILD_INFO,
 )
 """All families, in the order of the page, of the file and of the reference."""

@@ -28,7 +28,7 @@ from exporters.web_app import WebApp
 from exporters.web_config import WebConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from exporters.status import Health, Status
 
@@ -51,6 +51,7 @@ class PageServer:
         web_config: TLS, authentication, headers; none of it by default.
         limits: What a client may take.
         version: Shown at `/`.
+        documents: Further paths with JSON, called where `page` is.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class PageServer:
         web_config: WebConfig | None = None,
         limits: Limits | None = None,
         version: str = "",
+        documents: Mapping[str, Callable[[], bytes]] | None = None,
     ) -> None:
         self._page = page
         self._health = health
@@ -71,6 +73,7 @@ class PageServer:
         self._web_config = web_config or WebConfig()
         self._limits = limits or Limits()
         self._version = version
+        self._documents = documents
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
         self._executors: list[ThreadPoolExecutor] = []
@@ -127,6 +130,7 @@ class PageServer:
             hasher=hasher,
             headers=self._web_config.headers,
             version=self._version,
+            documents=self._documents,
         )
         connection = partial(Connection, limits=self._limits, tls=tls, siblings=self._connections)
         return uvicorn.Config(

@@ -62,6 +62,7 @@ class WebApp:
         hasher: One thread for passwords: a flood of wrong ones must not hold up a render.
         headers: Sent with every answer; they replace the pages' own.
         version: Shown at `/`.
+        documents: Further paths, and what makes the JSON of each; called in `renderer`.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class WebApp:
         hasher: Executor | None = None,
         headers: Mapping[str, str] | None = None,
         version: str = "",
+        documents: Mapping[str, Callable[[], bytes]] | None = None,
     ) -> None:
         self._health = health
         self._renderer = renderer
@@ -92,6 +94,7 @@ class WebApp:
             "/status": self._status_page,
             "/-/healthy": self._healthy,
             "/-/ready": self._ready,
+            **{path: _document(Kept(make, renderer)) for path, make in (documents or {}).items()},
         }
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -191,6 +194,13 @@ def header(scope: MutableMapping[str, Any], name: str) -> str:
     """A request's header, several joined by commas as RFC 9110 has it (section 5.3); empty if there is none."""
     wanted = name.encode()
     return ",".join(value.decode("latin-1") for key, value in scope["headers"] if key == wanted)
+
+
+def _document(kept: Kept[bytes]) -> Callable[[MutableMapping[str, Any]], Awaitable[Response]]:
+    async def answer(_: MutableMapping[str, Any]) -> Response:
+        return Response(200, _JSON, await kept.get())
+
+    return answer
 
 
 def _rendered(page: Callable[[str], tuple[str, bytes]], accept: str) -> Callable[[], Page]:

@@ -6,6 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field, model_validator
 
+from flows.config.alerting import (
+    AlertmanagerSetting,
+    ExternalLabels,
+    LinkSettings,
+    WebhookSetting,
+    check_receivers,
+)
 from flows.config.frozen import Frozen, fingerprint_of, frozen_settings
 from flows.config.live import (
     DEFAULT_STATE,
@@ -67,6 +74,10 @@ class Config(Section):
     sampling: Sampling = Field(default_factory=Sampling, description="Weights of sampled spans.")
     dedupe: Dedupe = Field(default_factory=Dedupe, description="Repeated spans.")
     limits: Limits = Field(default_factory=Limits, description="Budgets of services, bounds of records.")
+    slos: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], type_of_list] = Field(
+        default=(),
+        description="OpenSLO files, paths or globs, such as `slos/*.yaml`; `docs/slos.md` says what they hold.",
+    )
     dead_letters: DeadLetters = Field(default_factory=DeadLetters, description="What is kept of undecodable records.")
     kafka: Kafka | None = Field(default=None, description="What a live run reads; a replay needs none.")
     state_directory: FilePath = Field(
@@ -79,6 +90,16 @@ class Config(Section):
         default=None, description="A web configuration file of Prometheus's exporters: TLS, basic auth."
     )
     supervision: Supervision = Field(default_factory=Supervision, description="How a live run is kept alive.")
+    alertmanagers: Annotated[tuple[AlertmanagerSetting, ...], type_of_list] = Field(
+        default=(), max_length=16, description="Where a live run sends alerts: `{url}` of each Alertmanager."
+    )
+    webhooks: Annotated[tuple[WebhookSetting, ...], type_of_list] = Field(
+        default=(), max_length=16, description="URLs that get every alert's beginning and end as JSON."
+    )
+    external_labels: ExternalLabels = Field(
+        default_factory=dict, description="Labels that every alert gets, such as `{cluster: eu-1, env: prod}`."
+    )
+    links: LinkSettings = Field(default_factory=LinkSettings, description="Templates of the links in alerts.")
     log: LogSettings = Field(default_factory=LogSettings, description="What is said on standard error.")
     telemetry: TelemetrySettings = Field(
         default_factory=TelemetrySettings, description="The process's own traces and metrics; off by default."
@@ -121,6 +142,11 @@ class Config(Section):
         if topic in [each.name for each in self.kafka.topics]:
             expected = "that topic is read: its dead letters would be read again, without end"
             raise ConfigError("dead_letters.topic", topic, expected, "Name another topic.")
+        return self
+
+    @model_validator(mode="after")
+    def _receivers_differ(self) -> Self:
+        check_receivers(self.alertmanagers, self.webhooks)
         return self
 
     @property

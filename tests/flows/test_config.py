@@ -69,7 +69,7 @@ def test_a_section_left_empty_keeps_its_defaults() -> None:
         ("limits: {services: {web: {serie: 1}}}", "no setting in limits.services.web. Did you mean series?"),
         ("dimensions: [{from: [{atribute: a}]}]", "Did you mean attribute?"),
         ("templates: {patterns: [{patern: a, replacement: b}]}", "Did you mean pattern?"),
-        ("slos: []", "slos is no setting at the top. There are dead_letters, dedupe, dimensions, kafka, limits"),
+        ("sloos: []", "sloos is no setting at the top. Did you mean slos?"),
         ("time: {pane_ns: 5s}", "time.pane_ns is no setting in time. Did you mean pane?"),
     ],
 )

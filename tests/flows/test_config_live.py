@@ -392,4 +392,4 @@ def test_what_is_not_frozen_changes_no_fingerprint_and_it_is_the_same_in_every_r
     free = (
         kafka() + "\ndimensions: [a]\nlimits: {max_services: 3}\ntime: {lateness: 1s}\nlisten: 'a:1'\nquantiles: [0.9]"
     )
-    assert parse(free).fingerprint() == Config().fingerprint() == "8f2110dab5c498df"
+    assert parse(free).fingerprint() == Config().fingerprint() == "d8009eb57953f5c0"
