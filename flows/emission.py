@@ -45,6 +45,8 @@ class DeadLetter(NamedTuple):
     reason: str
     detail: str
     payload: bytes  # its first PAYLOAD_BYTES
+    spans: int = 0  # how many of its spans it is about; 0: the whole record
+    size: int = -1  # of the record in bytes, -1 where nobody can say
 
 
 class TimedBatch(NamedTuple):
@@ -195,8 +197,8 @@ class Slot:
         mine.known = True
         if (fate == Fate.ON_TIME).any():
             mine.quiet_ns = 0  # what has no usable span in it keeps nobody waiting
-        for number, reason, detail, _ in spans.dead:
-            dead.append(_letter(records, number, reason, detail))
+        for number, reason, detail, n_spans in spans.dead:
+            dead.append(_letter(records, number, reason, detail, n_spans))
         _count(mine.tally, records, spans, fate)
         return TimedBatch(spans, timed)
 
@@ -264,7 +266,7 @@ class Slot:
                 mine.dedupe.restore(dedupe)
 
 
-def _letter(records: Records, number: int, reason: str, detail: str) -> DeadLetter:
+def _letter(records: Records, number: int, reason: str, detail: str, n_spans: int) -> DeadLetter:
     start, end = int(records.starts[number]), int(records.ends[number])
     return DeadLetter(
         records.partition.source,
@@ -274,6 +276,8 @@ def _letter(records: Records, number: int, reason: str, detail: str) -> DeadLett
         reason,
         detail,
         records.data[start : min(end, start + PAYLOAD_BYTES)].tobytes(),
+        n_spans,
+        end - start,
     )
 
 

@@ -18,7 +18,8 @@ from bytewax.dataflow import Dataflow
 
 from flows.gather import gather_overflow
 from flows.series import SHARDS
-from flows.stages import Watcher, closing, dead_letters, folding, judging
+from flows.slo.judge import tell_judge
+from flows.stages import Watcher, closing, dead_letters, folding, judging, judging_slos
 from flows.windows import Windows
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from flows.emission import DeadLetter, Emission
     from flows.rules import Rules
     from flows.shard import Closed
+    from flows.slo.judge import SloShown
     from flows.windows import WindowSamples
 
 
@@ -44,6 +46,7 @@ class Sinks(NamedTuple):
     read: Sink[Emission]  # tallies and dead letters
     closed: Sink[tuple[str, Closed]]  # counters
     windows: Sink[tuple[str, WindowSamples]]
+    slos: Sink[tuple[str, SloShown]] | None = None
     dead_letters: Sink[tuple[str, DeadLetter]] | None = None  # stored at least once, wherever they come from
 
 
@@ -63,6 +66,10 @@ def build(source: EmissionSource, sinks: Sinks, rules: Rules, watcher: Watcher |
     op.output("publish_read", emissions, sinks.read)
     op.output("publish_closed", closed, sinks.closed)
     op.output("publish_windows", windows, sinks.windows)
+    if rules.slo is not None and sinks.slos is not None:
+        counted = op.map("count_slos", closed, tell_judge)
+        slos = op.stateful_batch("judge_slos", counted, judging_slos(rules.slo))
+        op.output("publish_slos", slos, sinks.slos)
     if sinks.dead_letters is not None:
         op.output("publish_dead_letters", op.flat_map("dead_letters", emissions, dead_letters), sinks.dead_letters)
     return flow

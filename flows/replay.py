@@ -15,7 +15,6 @@ from datetime import timedelta
 from multiprocessing import get_context
 from pathlib import Path
 from socket import socket
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from bytewax.testing import cluster_main, run_main
@@ -23,16 +22,20 @@ from rich.console import Console
 
 from detectors import kernels
 from exporters import csv_samples, openmetrics
+from exporters.alert_lines import AlertLines
 from flows.config.sections import MINUTE_NS
 from flows.decode.encodings import decoder
 from flows.emission import Slot
 from flows.engine import EmissionSource, Sinks, build
 from flows.errors import DataError, OutputError, UsageError
+from flows.progress import REFRESH_SECONDS, Progress
 from flows.publish import Publisher
 from flows.recording import Recording
 from flows.recording.dealing import LANES
 from flows.report import as_data, show
 from flows.rules import Rules
+from flows.slo.announce import announce
+from flows.slo.publish import slo_samples
 from flows.sources import LocalSink, RecordingSource
 from flows.summary import Found, Summary
 
@@ -44,12 +47,13 @@ if TYPE_CHECKING:
     from flows.decode.batch import Decoder
     from flows.emission import Emission
     from flows.shard import Closed
+    from flows.slo.judge import SloShown
+    from flows.slo.promise import Promise
     from flows.windows import WindowSamples
 
 _LOCKSTEP = timedelta(0)
 """An epoch for each read: lanes of several processes then advance together, and none piles up ahead of the others."""
 
-_REFRESH_SECONDS = 0.2
 _PIPED_WIDTH = 100
 
 
@@ -67,6 +71,7 @@ class Job:
     openmetrics: bool = False
     samples: bool = False
     dead_letters: bool = False
+    promises: tuple[Promise, ...] = ()
 
     def open(self) -> Recording:
         """The recording, told by its bytes."""
@@ -88,7 +93,7 @@ class Worker:
         self.recording = job.open()
         config = job.config
         counters = job.openmetrics or registry is not None
-        self.rules = Rules.of(config, step_ns=job.step_ns, counters=counters)
+        self.rules = Rules.of(config, step_ns=job.step_ns, counters=counters, promises=job.promises)
         dimensions = [dimension.label for dimension in config.decoder_dimensions()]
         self._publisher = Publisher(self.rules, dimensions, config.span_metrics.bounds_ms, job.step_ns)
         self._registry = registry
@@ -103,7 +108,10 @@ class Worker:
         self._letters = (folder / "dead_letters.jsonl").open("w") if job.dead_letters else None
         self._letters_left = config.dead_letters.count
         source = EmissionSource(RecordingSource(self.recording, self._slot, stopped), LANES)
-        sinks = Sinks(LocalSink(self._read), LocalSink(self._closed), LocalSink(self._windows))
+        self._links = config.links.links()
+        sinks = Sinks(
+            LocalSink(self._read), LocalSink(self._closed), LocalSink(self._windows), slos=LocalSink(self._slos)
+        )
         self.flow = build(source, sinks, self.rules)
 
     def _decoder(self) -> Decoder:
@@ -163,6 +171,13 @@ class Worker:
             if self._registry is not None:
                 self._show(key, f"window {sample.window}", samples)
 
+    def _slos(self, items: list[tuple[str, SloShown]]) -> None:
+        for _, shown in items:
+            self.summary.alerts(announce(shown.alerts, self._links, shown.end_ns))
+            if self._metrics is not None and shown.end_ns % self.job.step_ns == 0:
+                for block in slo_samples(shown):
+                    self._metrics.append(block)
+
     def _show(self, key: str, part: str, samples: list[Any]) -> None:
         assert self._registry is not None
         page = self._pages.setdefault(key, {})
@@ -185,6 +200,8 @@ def replay(
     samples: Path | None = None,
     step_ns: int | None = None,
     dead_letters: Path | None = None,
+    slos: Sequence[str] = (),
+    alerts: Path | None = None,
     signal: str | None = None,
     start_ns: int | None = None,
     end_ns: int | None = None,
@@ -215,6 +232,7 @@ def replay(
             openmetrics is not None,
             samples is not None,
             dead_letters is not None,
+            _promises(config, slos, errors),
         )
         recording = job.open()
         if recording.signal != "spans":
@@ -223,6 +241,8 @@ def replay(
             errors.print("Compiling kernels, once for this version: about 15 s.")
         found, stopped, damages = _run(job, workers, errors)
         kernels.mark_compiled()
+        if alerts is not None:
+            errors.print(_write_alerts(found, alerts), highlight=False)
         for written in _write(spool, workers, openmetrics, samples, dead_letters):
             errors.print(written, highlight=False)
     finally:
@@ -238,6 +258,33 @@ def replay(
         out = Console()
         # A file or a pipe has no width of its own.
         show(out if out.is_terminal else Console(width=_PIPED_WIDTH), found, quantiles, top)
+
+
+def _promises(config: Config, slos: Sequence[str], errors: Console) -> tuple[Promise, ...]:
+    """The promises of the configuration, or of other files where these are given."""
+    patterns = slos or config.slos
+    if not patterns:
+        return ()
+    from flows.slo.openslo import load
+
+    loaded = load(patterns, [dimension.label for dimension in config.decoder_dimensions()])
+    for warning in loaded.warnings:
+        errors.print(f"[yellow]{warning}[/yellow]", highlight=False)
+    return loaded.promises
+
+
+def _write_alerts(found: Found, path: Path) -> str:
+    """Every alert's beginning and end, in order, as JSON lines; says what is where."""
+    try:
+        with AlertLines(path) as lines:
+            times = sorted(
+                {at for each in found.alerts for at in (each.starts_at_ns, each.ends_at_ns) if at is not None}
+            )
+            for at_ns in times:
+                lines.set_alerts([each.as_of(at_ns) for each in found.alerts if each.starts_at_ns <= at_ns], at_ns)
+    except OSError as error:
+        raise OutputError(f"{path}: {error.strerror}", hint="Name another file.") from error
+    return f"{path}: {len(found.alerts):,} alerts"
 
 
 def _check_step(step_ns: int, config: Config) -> None:
@@ -261,7 +308,7 @@ def _run_here(job: Job, errors: Console) -> tuple[Found, bool, list[str]]:
     worker = Worker(job, 0, stop.is_set)
     before = signals.signal(signals.SIGINT, lambda *_: stop.set())
     try:
-        with _Progress(errors, worker.recording.total_bytes) as progress:
+        with Progress(errors, worker.recording.total_bytes) as progress:
             progress.watch(lambda: (worker.recording.bytes_read, worker.summary.found))
             run_main(worker.flow, epoch_interval=_LOCKSTEP)  # type: ignore[no-untyped-call]
     finally:
@@ -286,7 +333,7 @@ def _work(job: Job, number: int, addresses: list[str], stop: Any, progress: Any,
     worker = Worker(job, number, lambda: bool(stop.value))
 
     def report() -> None:
-        while not done.wait(_REFRESH_SECONDS):
+        while not done.wait(REFRESH_SECONDS):
             progress[number] = worker.recording.bytes_read
 
     done = threading.Event()
@@ -315,7 +362,7 @@ def _run_cluster(job: Job, workers: int, errors: Console) -> tuple[Found, bool, 
     before = signals.signal(signals.SIGINT, interrupt)
     found, damages = Found(), []
     try:
-        with _Progress(errors, job.open().total_bytes) as progress:
+        with Progress(errors, job.open().total_bytes) as progress:
             progress.watch(lambda: (min(positions[:]), found))
             for process in processes:
                 process.start()
@@ -370,53 +417,3 @@ def _write(
     except OSError as error:
         raise OutputError(f"{error.filename}: {error.strerror}", hint="Name another file.") from error
     return said
-
-
-class _Progress:
-    """A line on a terminal: how far, how fast, what time it is in the recording, how long still."""
-
-    def __init__(self, console: Console, total_bytes: int | None) -> None:
-        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self._progress = Progress(
-            TextColumn("replaying"),
-            BarColumn(bar_width=24),
-            DownloadColumn(),
-            TextColumn("{task.fields[said]}"),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        self._task = self._progress.add_task("replay", total=total_bytes, said="")
-        self._done = threading.Event()
-        self._thread: threading.Thread | None = None
-
-    def __enter__(self) -> _Progress:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        if self._thread is not None:
-            self._thread.join()
-        self._progress.stop()
-
-    def watch(self, state: Callable[[], tuple[int, Found]]) -> None:
-        """Show the state some times a second."""
-        from flows.report import clock
-
-        begun = monotonic()
-
-        def follow() -> None:
-            while not self._done.wait(_REFRESH_SECONDS):
-                read, found = state()
-                spans = sum(tally["spans", ""] for slot in list(found.tallies.values()) for tally in slot.values())
-                said = f"{spans:,} spans, {spans / (monotonic() - begun):,.0f}/s"
-                if found.upto_ns > 0:
-                    said += f", at {clock(found.upto_ns)}"
-                self._progress.update(self._task, completed=read, said=said)
-
-        if not self._progress.disable:
-            self._thread = threading.Thread(target=follow, daemon=True)
-            self._thread.start()

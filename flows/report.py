@@ -122,6 +122,7 @@ def as_data(found: Found, quantiles: Sequence[int], top: int) -> dict[str, Any]:
             }
             for figures in operations
         ],
+        "alerts": [each.as_json() for each in found.alerts],
         "worst_minutes": [
             {
                 "from": clock(trouble.start_ns) + "Z",
@@ -172,6 +173,8 @@ def show(console: Console, found: Found, quantiles: Sequence[int], top: int) -> 
         worst = worst_minutes(found)
         if worst:
             console.print(_worst(worst))
+        if found.alerts:
+            console.print(_alerts(found))
         console.print(f"Event time {clock(found.first_ns)} to {clock(found.upto_ns)} UTC.", highlight=False)
     console.print(_account(figures), highlight=False)
 
@@ -204,6 +207,22 @@ def _operations(found: Found, quantiles: Sequence[int], top: int) -> Table:
             failed,
             *(seconds(value) for value in figures.quantiles),
         )
+    return table
+
+
+def _alerts(found: Found) -> Table:
+    """The alerts that would have been raised: when, what, why, how long."""
+    table = Table(title="Alerts, as they would have been raised", title_justify="left", box=SIMPLE_HEAD)
+    table.add_column("when", no_wrap=True)
+    table.add_column("severity", no_wrap=True)
+    table.add_column("what", overflow="fold")
+    table.add_column("lasted", justify="right", no_wrap=True)
+    for each in found.alerts:
+        labels, annotations = dict(each.labels), dict(each.annotations)
+        said = f"{labels['alertname']}: {annotations['summary']}"
+        tier = f" (tier {annotations['tier']})" if "tier" in annotations else ""
+        lasted = "goes on" if each.ends_at_ns is None else seconds((each.ends_at_ns - each.starts_at_ns) / 1e9)
+        table.add_row(clock(each.starts_at_ns), labels["severity"], said + tier, lasted)
     return table
 
 

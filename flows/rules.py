@@ -11,12 +11,14 @@ from flows.config.live import Kafka
 from flows.config.model import SHORT_WINDOW_NS
 from flows.config.sections import MINUTE_NS
 from flows.shard import ShardRules
+from flows.slo.judge import SloRules
 from flows.template import Templater
 from flows.watermark import TimeRules
 from flows.windows import WindowRules
 
 if TYPE_CHECKING:
     from flows.config import Config
+    from flows.slo.promise import Promise
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +30,24 @@ class Rules:
     template: Templater
     shard: ShardRules
     windows: WindowRules
+    slo: SloRules | None = None  # None: nothing is promised
 
     @classmethod
-    def of(cls, config: Config, *, step_ns: int | None = None, counters: bool = True) -> Rules:
+    def of(
+        cls,
+        config: Config,
+        *,
+        step_ns: int | None = None,
+        counters: bool = True,
+        promises: tuple[Promise, ...] = (),
+    ) -> Rules:
         """The rules of a configuration.
 
         Args:
             config: checked settings.
             step_ns: samples are shown at multiples of it, a multiple of the pane; each pane's end by default.
             counters: whether anyone reads counters at each step.
+            promises: the SLOs' objectives.
         """
         time = TimeRules(
             config.time.pane_ns,
@@ -47,7 +58,8 @@ class Rules:
         )
         pane = time.pane_ns
         bounds_ns = tuple(round(bound * 1_000_000) for bound in config.span_metrics.bounds_ms)
-        grid = Grid([*bounds_ns, *config.span_metrics.latency_thresholds_ns])
+        cuts = [promise.indicator.at_most_ns for promise in promises]
+        grid = Grid([*bounds_ns, *config.span_metrics.latency_thresholds_ns, *(cut for cut in cuts if cut is not None)])
         dimensions = tuple(dimension.label for dimension in config.decoder_dimensions())
         step = max(1, (step_ns or pane) // pane)
         shard = ShardRules(
@@ -60,6 +72,7 @@ class Rules:
             minute=MINUTE_NS // pane,
             step=step,
             counters=counters,
+            promises=promises,
         )
         return cls(
             time=time,
@@ -79,6 +92,7 @@ class Rules:
                 longest_short=SHORT_WINDOW_NS // pane,
                 dimensions=dimensions,
             ),
+            slo=SloRules(promises, pane) if promises else None,
         )
 
 

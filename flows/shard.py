@@ -13,11 +13,14 @@ from flows.counters import Counters, CounterTables
 from flows.fold import Partial, Sender
 from flows.panes import OpenPanes, Rows
 from flows.series import hash_order
+from flows.slo.counting import Counting
 from flows.snapshot import pack, unpack
 from flows.watermark import NEVER, Progress, TimeRules, Watermark
 
 if TYPE_CHECKING:
     from flows.series import HashedLabels, SeriesLabels
+    from flows.slo.counting import Counted
+    from flows.slo.promise import Promise
 
 _UNSET = -1
 _VERSION = 1
@@ -49,6 +52,8 @@ class ShardRules:
     minute: int = 12
     step: int = 12
     counters: bool = True  # whether anyone reads counters at each step
+    newest_only: bool = False  # of what is closed at once, show the end: segments are cut at minutes alone
+    promises: tuple[Promise, ...] = ()  # what is counted for SLOs; the grid has a cut at each threshold
 
 
 class ServiceFigures(NamedTuple):
@@ -77,6 +82,7 @@ class Segment:
     error: np.ndarray  # (n_rows,) bool: status ERROR
     counters: Counters | None = None  # at the end of the segment, where that is a multiple of the step
     services: list[ServiceFigures] = field(default_factory=list)  # likewise
+    counted: Counted | None = None  # for promises
 
 
 class Stranded(NamedTuple):
@@ -117,6 +123,7 @@ class Shard:
         self._next_expiry = _LARGEST
         self._known: dict[bytes, tuple[Sender, list[HashedLabels], np.ndarray]] = {}
         self._counters = CounterTables(rules.grid.buckets(list(rules.bounds_ns)), len(rules.bounds_ns) + 1)
+        self._counting = Counting(rules.promises, rules.dimensions, rules.grid) if rules.promises else None
         self.key = ""
         self._done = False
         self._idle_panes = 0
@@ -196,6 +203,8 @@ class Shard:
             segment, row = self._segment(rows, row, upto, elsewhere)
             segments.append(segment)
             self.position = segment.stop
+        if self.rules.newest_only and segments:
+            self._read_counters(segments[-1])
         self._forget()
         return Closed(self.position, segments, self._done, first_pane, elsewhere)
 
@@ -203,7 +212,9 @@ class Shard:
         """Close as many panes as one segment may hold, from the present position on."""
         rules, first = self.rules, self.position
         ended, ended_operations = self._expire(first)
-        stop = min(upto, _next_multiple(first, rules.minute), _next_multiple(first, rules.step))
+        stop = min(upto, _next_multiple(first, rules.minute))
+        if not rules.newest_only:
+            stop = min(stop, _next_multiple(first, rules.step))
         stop = min(stop, max(self._next_expiry, first + 1))
         last = row + int(np.searchsorted(rows.at[row:], stop))
         part = rows.slice(row, last)
@@ -225,6 +236,10 @@ class Shard:
             self._counters.begin(opened, stop - 1)
             self._next_expiry = min(self._next_expiry, stop - 1 + rules.expiry)
         self._counters.add(slots, part)
+        counted = None
+        if self._counting is not None:
+            self._counting.open(opened)
+            counted = self._counting.count(slots, part)
         segment = Segment(
             first=first,
             stop=stop,
@@ -234,13 +249,18 @@ class Shard:
             rows=part.with_series(slots),
             operation=self._counters.operation[slots],
             error=self._counters.error[slots],
+            counted=counted,
         )
         # What is shown last of all is the end of the stream, wherever it falls.
         at_end = self._done and stop == upto
-        if rules.counters and (at_end or stop % rules.step == 0):
+        if not rules.newest_only and (at_end or stop % rules.step == 0):
+            self._read_counters(segment)
+        return segment, last
+
+    def _read_counters(self, segment: Segment) -> None:
+        if self.rules.counters:
             segment.counters = self._counters.read(np.array(sorted(self.admission.entry_of_slot), np.int64))
             segment.services = self._services()
-        return segment, last
 
     def _admit(self, part: Rows, pane: int) -> list[Opened]:
         on_time = np.unique(part.series[part.pane == part.at])
@@ -345,6 +365,8 @@ class Shard:
         shard.admission.restore(fields["admission"])
         shard._counters.restore(fields["counters"])
         shard._counters.name(shard.admission.opened())
+        if shard._counting is not None:
+            shard._counting.open(shard.admission.opened())
         return shard
 
     def _relabel(self, opened: dict[str, Any], admission: dict[str, Any], dimensions: list[str]) -> None:

@@ -9,6 +9,7 @@ from bytewax.operators import StatefulBatchLogic
 from flows.fold import Folder
 from flows.series import SHARDS, shard_key
 from flows.shard import Closed, Part, Shard
+from flows.slo.judge import SloJudge, SloPart, SloShown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from flows.emission import DeadLetter, Emission
     from flows.rules import Rules
     from flows.shard import ShardRules
+    from flows.slo.judge import SloRules
     from flows.windows import WindowSamples
 
 R = TypeVar("R")
@@ -43,6 +45,30 @@ def folding(rules: Rules) -> Callable[[list[Emission]], Iterable[tuple[str, Part
 def dead_letters(emission: Emission) -> list[tuple[str, DeadLetter]]:
     """The dead letters of an emission, by where they come from."""
     return [(f"{letter.source}/{letter.partition}", letter) for letter in emission.dead]
+
+
+class JudgingSlos(StatefulBatchLogic[SloPart, SloShown, bytes]):
+    """The judge of promises; one has all of them."""
+
+    def __init__(self, judge: SloJudge) -> None:
+        self._judge = judge
+
+    def on_batch(self, values: list[SloPart]) -> tuple[Iterable[SloShown], bool]:
+        """Hear what shards have counted; judge what is final."""
+        return self._judge.hear(values), self.RETAIN
+
+    def snapshot(self) -> bytes:
+        """The judge's versioned bytes."""
+        return self._judge.snapshot()
+
+
+def judging_slos(rules: SloRules) -> Callable[[bytes | None], JudgingSlos]:
+    """Builder of the judge of promises."""
+
+    def build(state: bytes | None) -> JudgingSlos:
+        return JudgingSlos(SloJudge(rules) if state is None else SloJudge.restore(rules, state))
+
+    return build
 
 
 class Watcher:

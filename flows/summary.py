@@ -13,6 +13,9 @@ from flows.decode.batch import WEIGHT_BITS
 from flows.windows import LongWindow
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from exporters.alerts import Alert
     from flows.emission import Emission, Tally
     from flows.panes import Rows
     from flows.rules import Rules
@@ -51,6 +54,7 @@ class Found:
     operations: list[OperationFigures] = field(default_factory=list)
     minutes: list[Minute] = field(default_factory=list)
     services: dict[str, ServiceFigures] = field(default_factory=dict)
+    alerts: list[Alert] = field(default_factory=list)  # as they were last, by their start
     first_ns: int = -1
     upto_ns: int = -1
 
@@ -60,6 +64,7 @@ class Found:
         self.operations += other.operations
         self.minutes += other.minutes
         self.services.update(other.services)
+        self.alerts += other.alerts
         known = [first for first in (self.first_ns, other.first_ns) if first >= 0]
         self.first_ns = min(known, default=-1)
         self.upto_ns = max(self.upto_ns, other.upto_ns)
@@ -85,6 +90,7 @@ class Summary:
         self.found = Found()
         self._totals: dict[str, _Totals] = {}
         self._minutes: list[WindowSamples] = []
+        self._alerts: dict[str, Alert] = {}
 
     def read(self, emission: Emission) -> None:
         """Note what a source counted."""
@@ -109,8 +115,13 @@ class Summary:
         if sample.window == self._rules.windows.minute:
             self._minutes.append(sample)
 
+    def alerts(self, alerts: Sequence[Alert]) -> None:
+        """Keep the newest word of every alert."""
+        self._alerts.update({each.id: each for each in alerts})
+
     def finish(self) -> Found:
         """What was found."""
+        self.found.alerts = sorted(self._alerts.values(), key=lambda each: (each.starts_at_ns, each.labels))
         quantiles = np.array(self._rules.windows.quantiles, np.int64)
         for totals in self._totals.values():
             self.found.operations += totals.figures(quantiles, self._rules.grid.middle_seconds)

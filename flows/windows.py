@@ -49,6 +49,7 @@ class WindowRules:
     step: int = 12
     longest_short: int = 60
     dimensions: tuple[str, ...] = ()  # labels of the configured ones
+    newest_only: bool = False  # of what is closed at once show the end (and minutes): a page has no past
 
     @property
     def short(self) -> tuple[int, ...]:
@@ -104,10 +105,10 @@ class Windows:
         self.first_pane = closed.first_pane
         samples: list[WindowSamples] = []
         for segment in closed.segments:
-            samples += self._segment(segment)
+            samples += self._segment(segment, is_last=segment is closed.segments[-1])
         return samples
 
-    def _segment(self, segment: Segment) -> list[WindowSamples]:
+    def _segment(self, segment: Segment, *, is_last: bool) -> list[WindowSamples]:
         if self.position == NEVER:
             self.position = segment.first
         self._skip(segment.first)
@@ -115,7 +116,9 @@ class Windows:
             self._change(segment)
         self._panes.extend(self._encode(segment))
         self.position = segment.stop
-        return self._show(at_minute=segment.stop % self.rules.minute == 0, shown=segment.stop % self.rules.step == 0)
+        at_minute = segment.stop % self.rules.minute == 0  # the only moment at which long windows are shown
+        wanted = is_last or at_minute or not self.rules.newest_only
+        return self._show(at_minute=at_minute, shown=wanted and segment.stop % self.rules.step == 0)
 
     def _skip(self, to: int) -> None:
         """Panes that no segment speaks of are empty, and nothing is shown in them."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli import config, generate, metrics, replay, run
+from flows.cli import config, deadletters, generate, metrics, record, replay, run, slo
 from flows.errors import EXIT_CODES, StreamgaugeError
 
 INTERRUPTED = 130
@@ -34,9 +34,12 @@ app = typer.Typer(
 )
 run.register(app)
 replay.register(app)
+record.register(app)
+deadletters.register(app)
 generate.register(app)
 config.register(app)
 metrics.register(app)
+slo.register(app)
 
 
 def _version(wanted: bool) -> None:

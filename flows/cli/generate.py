@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import signal
-from contextlib import contextmanager
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from threading import Event
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flows.cli.options import DURATION
+from flows.cli.terminal import progress_line, until_told
 from flows.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from datetime import datetime
 
     from flows.generate.generator import Encoding
@@ -114,7 +112,7 @@ def _write(
     """Write a recording, counting on a terminal as it grows."""
     from flows.generate.write import write_recording
 
-    with _line("generating") as say:
+    with progress_line("generating") as say:
 
         def progress(spans: int) -> None:
             say(f"generating: {spans:,} spans")
@@ -141,7 +139,7 @@ def _feed(
 
     feed = Feed(bootstrap, topic)
     feed.open()
-    with _line("getting ready") as say, _until_told() as stopped:
+    with progress_line("getting ready") as say, until_told() as stopped:
         start, records = live_records(scenario, seed=seed, duration=duration, rate=rate, encoding=encoding)
         for message in _announced(scenario, start, duration):
             typer.echo(message, err=True)
@@ -166,31 +164,3 @@ def _announced(scenario: Scenario, start: datetime, duration: timedelta | None) 
     for label in labels(scenario, start=start, duration=duration or ENDLESS):
         at, until = (datetime.fromisoformat(label[key]).astimezone() for key in ("at", "until"))
         yield f"{label['kind']} in {label['service']} from {at:%H:%M:%S} to {until:%H:%M:%S}"
-
-
-@contextmanager
-def _line(text: str) -> Iterator[Callable[[str], None]]:
-    """A line on a terminal that is written over, and nothing elsewhere."""
-    from rich.console import Console
-
-    with Console(stderr=True).status(text) as status:
-        yield status.update
-
-
-@contextmanager
-def _until_told() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C or SIGTERM was heard; the second Ctrl-C ends the command at once."""
-    told = Event()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def tell(number: int, _: object) -> None:
-        told.set()
-        signal.signal(number, before[signal.Signals(number)])
-
-    for number in before:
-        signal.signal(number, tell)
-    try:
-        yield told.is_set
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

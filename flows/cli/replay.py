@@ -61,6 +61,13 @@ def _replay(
     dead_letters: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write records that could not be decoded, as JSON lines.")
     ] = None,
+    slos: Annotated[
+        list[str] | None,
+        typer.Option("--slos", metavar="GLOB", help="OpenSLO files whose promises are judged; repeatable."),
+    ] = None,
+    alerts: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Append every alert's beginning and end, as JSON lines.")
+    ] = None,
     signal: Annotated[
         Signal | None, typer.Option(help="What the recording holds, where its name does not say.")
     ] = None,
@@ -94,6 +101,8 @@ def _replay(
         samples=samples,
         step_ns=step,
         dead_letters=dead_letters,
+        slos=slos or (),
+        alerts=alerts,
         signal="spans" if signal else None,
         start_ns=start,
         end_ns=end,

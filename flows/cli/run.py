@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,13 +12,16 @@ from flows.cli.options import ConfigFile
 from flows.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from flows.config import Config
+    from flows.slo.promise import Promise
 
 _EPILOG = """\b
 Examples:
   streamgauge run --config streamgauge.yaml
   streamgauge run --config streamgauge.yaml --workers 2
-  streamgauge run --config streamgauge.yaml --workers 2 --machine 0 --addresses gauge-0:9500,gauge-1:9500
+  streamgauge run --config streamgauge.yaml --machine 0 --addresses gauge-0:9500,gauge-1:9500
 
 \b
 A first configuration:
@@ -48,6 +52,15 @@ def _run(
             "neither encrypted nor authenticated: use an isolated network.",
         ),
     ] = None,
+    slos: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--slos", metavar="GLOB", help="OpenSLO files, instead of the configuration's `slos`; repeatable."
+        ),
+    ] = None,
+    alerts: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Append every alert's beginning and end, as JSON lines.")
+    ] = None,
     accept_state_loss: Annotated[
         bool, typer.Option("--accept-state-loss", help="Begin anew where the state cannot be used; it is put aside.")
     ] = False,
@@ -66,7 +79,22 @@ def _run(
 
     machines = tuple(addresses.split(",")) if addresses else ()
     place = Place(workers, _machine(machine, machines), machines)
-    raise typer.Exit(Supervisor(loaded, place, accept_state_loss=accept_state_loss).run())
+    promises = _promises(loaded, slos or loaded.slos)
+    supervisor = Supervisor(loaded, place, promises=promises, alert_lines=alerts, accept_state_loss=accept_state_loss)
+    raise typer.Exit(supervisor.run())
+
+
+def _promises(config: Config, patterns: Sequence[str]) -> tuple[Promise, ...]:
+    """What is promised; what is ignored of the files is said once."""
+    if not patterns:
+        return ()
+    from flows import log
+    from flows.slo.openslo import load
+
+    loaded = load(patterns, [dimension.label for dimension in config.decoder_dimensions()])
+    for warning in loaded.warnings:
+        log.get("slos").warning("a part of an SLO is ignored", what=warning)
+    return loaded.promises
 
 
 def _check(config: Config, workers: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -12,16 +13,25 @@ from flows.kafka.reader import Coordinates
 if TYPE_CHECKING:
     from pathlib import Path
 
+_SECONDS = 60.0
+
 
 class Careful:
     """Writes down which record is about to be decoded.
 
     Args:
         path: of the note; one per worker.
+        seconds: for how long: who has not died by then will not, and reading so is slow.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, seconds: float = _SECONDS) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        self._until = monotonic() + seconds
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the record would have been found by now."""
+        return monotonic() > self._until
 
     def note(self, record: Coordinates) -> None:
         """This record is next. What is written outlives the process, not the machine: it is to name a crash."""

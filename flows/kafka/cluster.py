@@ -10,7 +10,14 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
-from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import (
+    ConsumerGroupTopicPartitions,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from flows import log
@@ -22,6 +29,7 @@ if TYPE_CHECKING:
 
 _TIMEOUT_SECONDS = 10.0
 _RETRY_SECONDS = 1.0
+_LISTEN_SECONDS = 0.05
 _MISSING = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION)  # noqa: SLF001
 
 T = TypeVar("T")
@@ -36,6 +44,12 @@ _SPECS: dict[str, OffsetSpec] = {
 _log = log.get("kafka")
 
 
+def _note_commit(asked: Future[Any]) -> None:
+    error = asked.exception()
+    if error is not None:
+        _log.debug("offsets were not committed", error=str(error))
+
+
 class Topic(NamedTuple):
     """A topic as the cluster has it; one that was removed and made anew has another id."""
 
@@ -48,6 +62,13 @@ class Ends(NamedTuple):
 
     low: int
     end: int
+
+
+class Found(NamedTuple):
+    """What is there of a partition now."""
+
+    topic_id: str  # "" where the topic does not exist
+    ends: Ends
 
 
 def slot_of(partition: Partition, n_slots: int) -> int:
@@ -85,12 +106,14 @@ class Cluster:
         self._starts: dict[Partition, int] | None = None
         self._properties: dict[str, Any] = {**properties, "error_cb": self._on_error, "logger": log.silent()}
         self._stopped = threading.Event()
+        self._hurry = threading.Event()
         self._pool = ThreadPoolExecutor(1, "kafka-admin")
         self._thread = threading.Thread(target=self._watch, name="kafka-metadata", daemon=True)
         self._admin: AdminClient | None = None
         self.topics: dict[str, Topic | None] | None = None  # None: never heard; a topic that is None does not exist
         self.heard_at = -1.0  # monotonic seconds of the last answer
         self.trouble = ""  # why there is no answer
+        self._connection_trouble = ""
 
     def begin(self) -> None:
         """Start asking."""
@@ -100,10 +123,29 @@ class Cluster:
     def stop(self) -> None:
         """Stop asking; answers on their way are not waited for."""
         self._stopped.set()
+        self._hurry.set()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
+    def look_now(self) -> None:
+        """Ask about the topics at once, not when it is time for it."""
+        self._hurry.set()
+
     def _on_error(self, error: KafkaError) -> None:
+        """What is wrong with a connection, while an answer is waited for; the next answer takes it back."""
         _log.debug("cluster connection", error=error.str())
+        self._connection_trouble = error.str()
+
+    def _answer(self, asked: Future[T]) -> T:
+        """Wait for an answer, and meanwhile learn from the client why it does not come."""
+        assert self._admin is not None
+        until = monotonic() + 2 * _TIMEOUT_SECONDS
+        while not asked.done():
+            if self._stopped.is_set() or monotonic() > until:
+                raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001
+            self._admin.poll(_LISTEN_SECONDS)
+            if not asked.done() and self._connection_trouble:
+                self.trouble = self._connection_trouble
+        return asked.result()
 
     # Topics
 
@@ -120,6 +162,7 @@ class Cluster:
 
     def _watch(self) -> None:
         while not self._stopped.is_set():
+            self._connection_trouble = ""
             try:
                 topics = self._describe()
                 if self.topics is None and self._starts is None:
@@ -129,14 +172,17 @@ class Cluster:
                 self.heard_at = monotonic()
                 pause = self._refresh_seconds
             except KafkaException as error:
-                self.trouble = error.args[0].str()
+                if self._stopped.is_set():
+                    return
+                self.trouble = self._connection_trouble or error.args[0].str()
                 _log.warning("the cluster does not answer", why=self.trouble)
                 pause = _RETRY_SECONDS
             except OSError as error:
                 self.trouble = f"{error.filename}: {error.strerror}"
                 _log.warning("start offsets cannot be kept", why=self.trouble)
                 pause = _RETRY_SECONDS
-            self._stopped.wait(pause)
+            self._hurry.wait(pause)
+            self._hurry.clear()
 
     def _describe(self) -> dict[str, Topic | None]:
         assert self._admin is not None
@@ -144,7 +190,7 @@ class Cluster:
         asked = self._admin.describe_topics(TopicCollection([*self._names]), request_timeout=_TIMEOUT_SECONDS)
         for name, answer in asked.items():
             try:
-                description = answer.result(2 * _TIMEOUT_SECONDS)
+                description = self._answer(answer)
             except KafkaException as error:
                 if error.args[0].code() not in _MISSING:
                     raise
@@ -183,9 +229,14 @@ class Cluster:
             return known
         return self.ask(lambda: self.offsets([partition], EARLIEST)[partition])
 
-    def ends_of(self, partition: Partition) -> Future[Ends]:
-        """Ask, in the background, where a partition begins and ends now."""
-        return self.ask(lambda: self.ends([partition])[partition])
+    def find(self, partition: Partition) -> Future[Found]:
+        """Ask, in the background, where a partition begins and ends now, and of which topic it is."""
+
+        def found() -> Found:
+            topic = self._describe()[partition.source]
+            return Found("" if topic is None else topic.id, self.ends([partition])[partition])
+
+        return self.ask(found)
 
     def ask(self, question: Callable[[], T]) -> Future[T]:
         """Run something that asks the cluster in the background."""
@@ -216,10 +267,21 @@ class Cluster:
             isolation_level=IsolationLevel.READ_COMMITTED,
             request_timeout=_TIMEOUT_SECONDS,
         )
-        found = {Partition(tp.topic, tp.partition): answer.result(2 * _TIMEOUT_SECONDS) for tp, answer in asked.items()}
+        found = {Partition(tp.topic, tp.partition): self._answer(answer) for tp, answer in asked.items()}
         offsets = {partition: result.offset for partition, result in found.items()}
         beyond = [partition for partition, offset in offsets.items() if offset < 0]  # nothing is as young as that
         return {**offsets, **(self.offsets(beyond, LATEST) if beyond else {})}
+
+    def commit(self, group: str, positions: Mapping[Partition, int]) -> None:
+        """Tell a group how far the state has got, for tools that show lag; does not wait.
+
+        Nobody reads it back, so that a failure matters to nobody. A consumer could do it too, but then it does not end
+        before a broker that is away has answered.
+        """
+        assert self._admin is not None
+        offsets = ConsumerGroupTopicPartitions(group, [TopicPartition(*each, at) for each, at in positions.items()])
+        for asked in self._admin.alter_consumer_group_offsets([offsets], request_timeout=_TIMEOUT_SECONDS).values():
+            asked.add_done_callback(_note_commit)
 
     def _first_offsets(self, topics: dict[str, Topic | None]) -> dict[Partition, int]:
         """The start offsets of all partitions, as they were at the very first look."""

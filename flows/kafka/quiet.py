@@ -45,6 +45,11 @@ class _Statistics(msgspec.Struct):
     topics: dict[str, _Topic] = {}
 
 
+def _end(of: _PartitionStatistics) -> int:
+    """Its last stable offset; brokers older than transactions know of none but the last."""
+    return max(of.ls_offset if of.ls_offset >= 0 else of.hi_offset, -1)
+
+
 _decoder = msgspec.json.Decoder(_Statistics)
 
 
@@ -67,9 +72,7 @@ def seen_in(statistics: str | bytes) -> Mapping[Partition, Seen]:
         if broker.nodeid >= 0 and broker.state == "UP" and 0 <= broker.rxidle < _FRESH_US
     }
     return {
-        Partition(topic.topic, each.partition): Seen(
-            each.leader in alive and each.fetch_state == "active", max(each.ls_offset, each.hi_offset, -1)
-        )
+        Partition(topic.topic, each.partition): Seen(each.leader in alive and each.fetch_state == "active", _end(each))
         for topic in found.topics.values()
         for each in topic.partitions.values()
         if each.partition >= 0

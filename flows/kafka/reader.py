@@ -27,15 +27,20 @@ if TYPE_CHECKING:
 
     from confluent_kafka import Message
 
-    from flows.kafka.cluster import Cluster, Ends
+    from flows.kafka.cluster import Cluster, Found
 
-EMIT_BYTES = 4 << 20
+EMIT_BYTES = 8 << 20
+"""What is gathered for an emission, unless it has more spans than `_EMIT_SPANS`."""
+
+_EMIT_SPANS = 24_000
+_LEAST_EMIT_BYTES = 1 << 20
 MOST_BYTES = 64 << 20
 """A larger record is not decoded but dead-lettered."""
 
 _PREFETCH_KB = 64 << 10
 _LEAST_PREFETCH_KB = 2 << 10
 _TRIES = 3
+_RETRY_SECONDS = 1.0
 _MOST_MESSAGES = 10_000
 _TIMESTAMP_TYPES = {TIMESTAMP_CREATE_TIME: "create_time", TIMESTAMP_LOG_APPEND_TIME: "log_append_time"}
 
@@ -88,13 +93,14 @@ class Reading:
     """One partition being read."""
 
     position: int  # next offset to read
+    topic_id: str  # of the topic as it is read: one made anew has another
     at_end: bool = False
     seen: Seen = NOT_SEEN
     error: str = ""  # why it cannot be read now
     failed_at: int = -1  # offset of a batch that cannot be unpacked
     tries: int = 0
     skipping: bool = False
-    ends: Future[Ends] | None = None  # asked because the position is out of range
+    ends: Future[Found] | None = None  # asked because the position is out of range
 
 
 class Reader:
@@ -103,7 +109,7 @@ class Reader:
     Args:
         properties: librdkafka's, those of the configuration.
         cluster: asked where partitions begin.
-        group: offsets are committed to it, for tools that show lag; "" commits none.
+        group: whose name the consumer bears; it commits nothing.
         n_readers: how many share this process's memory for records fetched ahead.
         skip: records that are dead-lettered unread, since the process died of them before.
     """
@@ -117,15 +123,16 @@ class Reader:
         skip: frozenset[Coordinates] = frozenset(),
     ) -> None:
         self.partitions: dict[Partition, Reading] = {}
+        self.emit_bytes = EMIT_BYTES
         self.heard_at = monotonic()
         self._cluster = cluster
-        self._group = group
         self._skip = skip
         self._rows: dict[Partition, _Rows] = {}
         self._bytes = 0
         self._mean_bytes = 65536.0
         self._taken = Taken([], [], [], {}, {})
         self._fresh = False  # whether statistics came since they were last asked for
+        self._retry_at = 0.0
         self._consumer = Consumer(
             {
                 "queued.max.messages.kbytes": max(_LEAST_PREFETCH_KB, _PREFETCH_KB // max(n_readers, 1)),
@@ -142,9 +149,15 @@ class Reader:
 
     # Which partitions
 
-    def add(self, partition: Partition, position: int) -> None:
-        """Begin to read a partition at an offset."""
-        self.partitions[partition] = Reading(position)
+    def add(self, partition: Partition, position: int, topic_id: str = "") -> None:
+        """Begin to read a partition at an offset; if it turns out to be another topic's, whoever added it begins anew.
+
+        Args:
+            partition: the partition.
+            position: the next offset to read.
+            topic_id: of the topic that the position is about; "" for whichever is there.
+        """
+        self.partitions[partition] = Reading(position, topic_id)
         self._consumer.incremental_assign([TopicPartition(*partition, position)])
 
     def remove(self, partition: Partition) -> None:
@@ -162,7 +175,7 @@ class Reader:
 
     def read(self, most: int = _MOST_MESSAGES) -> int:
         """Take over what librdkafka has fetched, without waiting, at most some MB; how many records that was."""
-        wanted = min(most, max(1, int((EMIT_BYTES - self._bytes) / self._mean_bytes)), _MOST_MESSAGES)
+        wanted = min(most, max(1, int((self.emit_bytes - self._bytes) / self._mean_bytes)), _MOST_MESSAGES)
         n = 0
         for message in self._consumer.consume(wanted, 0):
             error = message.error()
@@ -171,6 +184,7 @@ class Reader:
                 continue
             n += self._record(message)
         self._answer_out_of_range()
+        self._retry()
         return n
 
     def _record(self, message: Message) -> int:
@@ -188,9 +202,9 @@ class Reader:
             self._dead(partition, offset, stamp, "null_value", "a record without a value (a tombstone)", b"")
         elif len(value) > MOST_BYTES:
             found = f"{len(value):,} bytes; at most {MOST_BYTES:,} are decoded"
-            self._dead(partition, offset, stamp, "too_large", found, value[:PAYLOAD_BYTES])
+            self._dead(partition, offset, stamp, "too_large", found, value)
         elif Coordinates(*partition, offset) in self._skip:
-            self._dead(partition, offset, stamp, "crashed", "a worker died of this record", value[:PAYLOAD_BYTES])
+            self._dead(partition, offset, stamp, "crashed", "a worker died of this record", value)
         else:
             rows = self._rows.setdefault(partition, _Rows())
             rows.values.append(value)
@@ -201,9 +215,18 @@ class Reader:
             self._mean_bytes += (len(value) + 64 - self._mean_bytes) * 0.05
         return 1
 
-    def _dead(self, partition: Partition, offset: int, stamp: int, reason: str, detail: str, payload: bytes) -> None:
-        self._taken.dead.append(DeadLetter(*partition, offset, stamp, reason, detail, payload))
+    def _dead(self, partition: Partition, offset: int, stamp: int, reason: str, detail: str, value: bytes) -> None:
+        kept, size = value[:PAYLOAD_BYTES], len(value) or -1
+        self._taken.dead.append(DeadLetter(*partition, offset, stamp, reason, detail, kept, size=size))
         self._taken.reached[partition] = offset + 1
+
+    def learn(self, n_bytes: int, n_spans: int) -> None:
+        """An emission had so many spans: gather as many bytes as `_EMIT_SPANS` of them have, at most EMIT_BYTES.
+
+        Each emission costs every shard a little, whatever is in it; each span in it costs memory, however short it is.
+        """
+        if n_spans:
+            self.emit_bytes = min(EMIT_BYTES, max(_LEAST_EMIT_BYTES, n_bytes * _EMIT_SPANS // n_spans))
 
     def take(self) -> Taken:
         """Hand on everything that was read."""
@@ -245,13 +268,23 @@ class Reader:
             self._taken.reached[partition] = reading.position
         elif code == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
             if reading.ends is None:
-                reading.ends = self._cluster.ends_of(partition)
+                reading.ends = self._cluster.find(partition)
         elif code in _UNREADABLE:
             self._unreadable(partition, reading, error)
         else:
             if reading.error != error.name():
                 _log.warning("a partition cannot be read", **partition._asdict(), error=error.str())
             reading.error, reading.at_end = error.name(), False
+
+    def _retry(self) -> None:
+        """Ask anew for what could not be read: librdkafka tells of an end, or of the same error, but once."""
+        now = monotonic()
+        if now < self._retry_at:
+            return
+        self._retry_at = now + _RETRY_SECONDS
+        for partition, reading in self.partitions.items():
+            if reading.error and reading.ends is None:
+                self._seek(partition, reading.position)
 
     def _unreadable(self, partition: Partition, reading: Reading, error: KafkaError) -> None:
         """A batch that cannot be unpacked: some tries, then past it, one offset at a time, each a dead letter."""
@@ -281,46 +314,42 @@ class Reader:
                 continue
             answer, reading.ends = reading.ends, None
             try:
-                low, end = answer.result()
+                topic_id, (low, end) = answer.result()
             except KafkaException as error:
                 _log.warning(
                     "offset out of range, and the broker does not say what is there", error=error.args[0].str()
                 )
-                reading.ends = self._cluster.ends_of(partition)
+                reading.error = "OFFSET_OUT_OF_RANGE"
                 continue
-            gone = max(low - reading.position, 0)
-            _log.error(
-                "records were deleted before they could be read",
-                **partition._asdict(),
-                wanted=reading.position,
-                first=low,
-                end=end,
-                lost=gone,
-            )
-            if gone:
-                self._taken.lost[partition] = self._taken.lost.get(partition, 0) + gone
-            reading.position, reading.failed_at, reading.tries = low, -1, 0
-            self._taken.reached[partition] = low
-            self._seek(partition, low)
+            if reading.topic_id not in ("", topic_id):
+                reading.error = "UNKNOWN_TOPIC_ID"
+                self._cluster.look_now()
+                continue
+            self._go_on(partition, reading, low, end)
+
+    def _go_on(self, partition: Partition, reading: Reading, low: int, end: int) -> None:
+        """Continue with what there is of a partition whose next offset is gone; never in silence."""
+        where = {**partition._asdict(), "wanted": reading.position, "first": low, "end": end}
+        if reading.position > end:
+            # A backup that was put back, or a broker elected without all records. From the beginning on, all that is
+            # left would count a second time.
+            _log.error("the partition is shorter than what was read of it; reading goes on at its end", **where)
+            to = end
+        else:
+            to, lost = max(low, reading.position), max(low - reading.position, 0)
+            _log.error("records were deleted before they could be read", **where, lost=lost)
+            if lost:
+                self._taken.lost[partition] = self._taken.lost.get(partition, 0) + lost
+        reading.position, reading.failed_at, reading.tries = to, -1, 0
+        self._taken.reached[partition] = to
+        self._seek(partition, to)
 
     def _seek(self, partition: Partition, offset: int) -> None:
         self._consumer.incremental_unassign([TopicPartition(*partition)])
         self._consumer.incremental_assign([TopicPartition(*partition, offset)])
 
-    # For lag tools
-
-    def commit(self, positions: Mapping[Partition, int]) -> None:
-        """Tell the group how far the state has got; nobody reads it back, so that a failure matters to nobody."""
-        offsets = [TopicPartition(*each, position) for each, position in positions.items() if each in self.partitions]
-        if not self._group or not offsets:
-            return
-        try:
-            self._consumer.commit(offsets=offsets, asynchronous=True)
-        except KafkaException as error:
-            _log.debug("offsets were not committed", error=error.args[0].str())
-
     def close(self) -> None:
-        """End the consumer."""
+        """End the consumer; nothing is on its way that a broker would have to answer first."""
         self._consumer.close()
 
 

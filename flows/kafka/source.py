@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from datetime import UTC, datetime, timedelta
-from time import monotonic, monotonic_ns, time_ns
+from time import monotonic, time_ns
 from typing import TYPE_CHECKING, Any
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
@@ -13,7 +13,8 @@ from confluent_kafka import KafkaException
 from flows import log
 from flows.emission import NOWHERE, Emission, Slot
 from flows.kafka.cluster import slot_of
-from flows.kafka.reader import EMIT_BYTES, Coordinates, Reader
+from flows.kafka.reader import Coordinates, Reader
+from flows.kafka.silence import Silence
 from flows.records import Partition
 from flows.snapshot import pack, unpack
 
@@ -31,10 +32,9 @@ _POLL = timedelta(milliseconds=5)
 _REST = timedelta(milliseconds=40)
 _RESTLESS_SECONDS = 0.5
 """A slot that read nothing for so long is looked at less often."""
+_RETRY_SECONDS = 1.0
 _COMMIT_AFTER = 2
 """Offsets of an epoch are durable when the epoch after the next one is snapshotted."""
-_STALE_SECONDS = 3.0
-"""Statistics come every second; a client that gives none for so long says nothing of its broker."""
 
 _log = log.get("kafka")
 
@@ -106,12 +106,13 @@ class KafkaSlot(StatefulSourcePartition[Emission, bytes]):
         self._topics: dict[str, Topic | None] | None = None
         self._ids: dict[str, str] = {}  # topic → id, as last read
         self._waiting: dict[Partition, Future[int]] = {}
-        self._stayed_at: dict[Partition, int] = {}  # monotonic ns
+        self._unbegun: dict[Partition, float] = {}  # when to ask again where to begin
         self._pending_since = 0.0
         self._read_at = monotonic()
         self._told = False
         self._durable: deque[dict[Partition, int]] = deque(maxlen=_COMMIT_AFTER + 1)
-        self._slept_ns: dict[Partition, int] = {}  # between the snapshot and now
+        self._committed: dict[Partition, int] = {}
+        self._silence = Silence()
         if resume_state is not None:
             self._restore(resume_state)
         self.resumed_at = {each: at for each, at in slot.positions().items() if at != NOWHERE}
@@ -120,7 +121,9 @@ class KafkaSlot(StatefulSourcePartition[Emission, bytes]):
 
     def next_awake(self) -> datetime | None:
         """When to call again: at once while records come."""
-        if self.reader is not None and self.reader.n_bytes >= EMIT_BYTES:
+        if self.reader is not None and self.reader.n_bytes >= self.reader.emit_bytes:
+            return None
+        if self._is_careful and monotonic() - self._read_at < _POLL.total_seconds():
             return None
         restless = self._pending_since > 0 or monotonic() - self._read_at < _RESTLESS_SECONDS
         return datetime.now(UTC) + (_POLL if restless else _REST)
@@ -134,10 +137,10 @@ class KafkaSlot(StatefulSourcePartition[Emission, bytes]):
             return []
         now = monotonic()
         if self.reader is not None:
-            if self.reader.read(1 if self._careful else 10_000):
+            if self.reader.read(1 if self._is_careful else 10_000):
                 self._read_at = now
                 self._pending_since = self._pending_since or now
-            enough = self.reader.n_bytes >= EMIT_BYTES or self._careful is not None
+            enough = self.reader.n_bytes >= self.reader.emit_bytes or self._is_careful
             if self._pending_since and (enough or now - self._pending_since >= _GATHER_SECONDS):
                 self._pending_since = 0.0
                 return self._emit()
@@ -148,17 +151,30 @@ class KafkaSlot(StatefulSourcePartition[Emission, bytes]):
             return [self.slot.emit([])]
         return []
 
+    @property
+    def _is_careful(self) -> bool:
+        return self._careful is not None and not self._careful.is_over
+
     def snapshot(self) -> bytes:
         """Offsets, frontiers, tallies; and the time, since silence lasts while nobody reads."""
         self.snapshot_at = monotonic()
         self._durable.append({each: at for each, at in self.slot.positions().items() if at != NOWHERE})
-        if self.reader is not None and len(self._durable) > _COMMIT_AFTER:
-            self.reader.commit(self._durable[0])
+        if len(self._durable) > _COMMIT_AFTER:
+            self._commit(self._durable[0])
         return pack(
             "kafka_slot",
             _VERSION,
             {"at": time_ns(), "topics": self._ids, "slot": self.slot.snapshot()},
         )
+
+    def _commit(self, positions: dict[Partition, int]) -> None:
+        group = self._source._group  # noqa: SLF001
+        changed = {
+            each: at for each, at in positions.items() if self._is_read(each) and self._committed.get(each) != at
+        }
+        if group and changed:
+            self._cluster.commit(group, changed)
+            self._committed.update(changed)
 
     def close(self) -> None:
         """End the consumer."""
@@ -169,7 +185,7 @@ class KafkaSlot(StatefulSourcePartition[Emission, bytes]):
         fields: dict[str, Any] = unpack(state, "kafka_slot", _VERSION)
         self.slot.restore(fields["slot"])
         slept = max(time_ns() - fields["at"], 0)
-        self._slept_ns = dict.fromkeys(self.slot.positions(), slept)
+        self._silence = Silence(dict.fromkeys(self.slot.positions(), slept))
         self._ids = dict(fields["topics"])
 
     # Emitting
@@ -177,7 +193,7 @@ class KafkaSlot(StatefulSourcePartition[Emission, bytes]):
     def _emit(self) -> list[Emission]:
         assert self.reader is not None
         taken = self.reader.take()
-        if self._careful is not None and taken.records:
+        if self._careful is not None and self._is_careful and taken.records:
             records = taken.records[0]
             self._careful.note(Coordinates(*records.partition, int(records.offsets[0])))
         for partition, n_records in taken.lost.items():
@@ -187,40 +203,27 @@ class KafkaSlot(StatefulSourcePartition[Emission, bytes]):
         for partition, kind, n_records in taken.stamped:
             self.slot.stamped(partition, kind, n_records)
         for records in taken.records:
-            self._stayed_at.pop(records.partition, None)
-            self._slept_ns.pop(records.partition, None)
-        return [self.slot.emit(taken.records, taken.dead)]
+            self._silence.wake(records.partition)
+        emission = self.slot.emit(taken.records, taken.dead)
+        n_bytes = sum(records.n_bytes for records in taken.records)
+        self.reader.learn(n_bytes, sum(len(batch.spans) for batch in emission.batches))
+        return [emission]
 
     def _look(self) -> bool:
         """Once a second: who stays at its end, who does not answer. Whether there is something to tell."""
         assert self.reader is not None
-        if not self.reader.new_statistics():
-            if monotonic() - self.reader.heard_at > _STALE_SECONDS:
-                self._doubt_all()
-            return False
-        now = monotonic_ns()
-        for partition, reading in self.reader.partitions.items():
-            if self._is_missing(partition) or (reading.at_end and reading.seen.answers):
-                since = self._stayed_at.get(partition)
-                self.slot.stay(partition, self._slept_ns.pop(partition, 0) if since is None else now - since)
-                self._stayed_at[partition] = now
-            elif not reading.seen.answers:
-                self._doubt(partition)
-            else:
-                self._stayed_at.pop(partition, None)
-        return True
+        looked = self._silence.look(self.reader, self._is_missing)
+        for partition in looked.doubted:
+            self.slot.doubt(partition)
+        for partition, elapsed_ns in looked.stayed.items():
+            self.slot.stay(partition, elapsed_ns)
+        return looked.news
+
+    def _is_read(self, partition: Partition) -> bool:
+        return self.reader is not None and partition in self.reader.partitions
 
     def _is_missing(self, partition: Partition) -> bool:
         return self._topics is not None and self._topics.get(partition.source) is None
-
-    def _doubt_all(self) -> None:
-        assert self.reader is not None
-        for partition in self.reader.partitions:
-            self._doubt(partition)
-
-    def _doubt(self, partition: Partition) -> None:
-        if self._stayed_at.pop(partition, None) is not None:
-            self.slot.doubt(partition)
 
     # Partitions
 
@@ -229,6 +232,10 @@ class KafkaSlot(StatefulSourcePartition[Emission, bytes]):
         if topics is not self._topics and topics is not None:
             self._topics = topics
             self._find_partitions(topics)
+        for partition, at in list(self._unbegun.items()):
+            if monotonic() >= at:
+                del self._unbegun[partition]
+                self._waiting[partition] = self._cluster.start_of(partition, first_look=False)
         for partition, offset in list(self._waiting.items()):
             if offset.done():
                 del self._waiting[partition]
@@ -241,13 +248,19 @@ class KafkaSlot(StatefulSourcePartition[Emission, bytes]):
                 continue
             was, self._ids[name] = self._ids.get(name), topic.id
             anew = was is not None and was != topic.id
+            if anew and any(partition.source == name for partition in known):
+                _log.warning("a topic was made anew; it is read from its beginning", topic=name, slot=self.slot.number)
             for number in range(topic.n_partitions):
                 partition = Partition(name, number)
                 if slot_of(partition, self._source._n_slots) != self.slot.number:  # noqa: SLF001
                     continue
                 if anew:
                     self._forget(partition)
-                if partition in self._waiting or (self.reader is not None and partition in self.reader.partitions):
+                if (
+                    partition in self._waiting
+                    or partition in self._unbegun
+                    or (self.reader is not None and partition in self.reader.partitions)
+                ):
                     continue
                 if known.get(partition, NOWHERE) != NOWHERE and not anew:
                     self._read(partition, known[partition])
@@ -259,16 +272,16 @@ class KafkaSlot(StatefulSourcePartition[Emission, bytes]):
         self._told = False
 
     def _forget(self, partition: Partition) -> None:
-        if self.reader is not None and partition in self.reader.partitions:
+        if self.reader is not None and self._is_read(partition):
             self.reader.remove(partition)
-        self._stayed_at.pop(partition, None)
+        self._silence.wake(partition)
 
     def _begin(self, partition: Partition, offset: Future[int]) -> None:
         try:
             position = offset.result()
         except KafkaException as error:
             _log.warning("where to begin is not known", **partition._asdict(), error=error.args[0].str())
-            self._waiting[partition] = self._cluster.start_of(partition, first_look=False)
+            self._unbegun[partition] = monotonic() + _RETRY_SECONDS
             return
         self._read(partition, position)
 
@@ -276,7 +289,7 @@ class KafkaSlot(StatefulSourcePartition[Emission, bytes]):
         if self.reader is None:
             self.reader = self._source.reader()
         self.slot.start(partition, position)
-        self.reader.add(partition, position)
+        self.reader.add(partition, position, self._ids[partition.source])
 
     def reading(self) -> Mapping[Partition, Reading]:
         """How reading goes, for the status page."""

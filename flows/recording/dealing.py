@@ -15,7 +15,7 @@ from flows.recording.shares import DeadLetter, IdleTick, Share
 from flows.records import NO_TIMESTAMP, Partition, Records
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from flows.recording.blocks import Block
     from flows.recording.errors import Damage
@@ -101,9 +101,9 @@ class ByIndex:
     The lane of a partition is its number, turned by a hash of its topic, modulo 8.
     """
 
-    def __init__(self, path: str) -> None:
-        self._partitions = partitions_in(path)
-        self._index = Index(path)
+    def __init__(self, paths: Sequence[str]) -> None:
+        self._partitions = partitions_in(paths)
+        self._index = Index(paths)
         self._ahead: deque[Entry] = deque()
         self._position = 0
         self.missing_frames = 0

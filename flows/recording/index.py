@@ -1,4 +1,7 @@
-"""The index of a recording: one JSON line a frame, which says what Kafka said of it when it was recorded."""
+"""The index of a recording: one JSON line a frame, which says what Kafka said of it when it was recorded.
+
+A recording of several files has an index beside each of them, which numbers that file's frames from 0.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 EXPECTED = "one line for each frame, in order, as it is recorded"
-HINT = "Record anew, or move the index away: the recording then replays in 8 lanes."
+HINT = "Name its files in the order in which they were recorded; `streamgauge record` goes on with what a crash cut. \
+Without its index (move it away) a recording replays in 8 lanes."
 BLOCK_BYTES = 1024 * 1024
 MAX_LINE_BYTES = 16 * 1024 * 1024
 
@@ -41,19 +45,31 @@ class Entry(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class Index:
-    """One pass over an index, alongside of its recording.
+    """One pass over the indexes of a recording's files, alongside of these.
+
+    Args:
+        paths: one for each file, in order.
 
     Raises:
         RecordingError: at opening or at any step: a line is broken, or the frames are not 0, 1, 2, ….
     """
 
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self.entries_taken = 0
-        self._entries = _entries(path)
-        self._next = next(self._entries, None)
+    def __init__(self, paths: Sequence[str]) -> None:
+        self.path = paths[0]
+        self.entries_taken = 0  # of the index that is being read
         self._frame = 0
+        self._entries = self._chained(paths)
+        self._next = next(self._entries, None)
         self._offsets: dict[Partition, int] = {}
+
+    def _chained(self, paths: Sequence[str]) -> Iterator[Entry]:
+        """All lines, their frames numbered through. A file's frames are those that the indexes before it leave off."""
+        for path in paths:
+            self.path, self.entries_taken, first = path, 0, self._frame
+            for entry in _entries(path):
+                if entry.frame is not None:
+                    entry.frame += first
+                yield entry
 
     def take(self, next_frame: int) -> list[Entry]:
         """All lines before that of frame `next_frame`, which must have one for each frame before."""
@@ -98,14 +114,14 @@ class Index:
         raise RecordingError(self.path, found, EXPECTED, HINT)
 
 
-def partitions_in(path: str) -> tuple[Partition, ...]:
-    """Every source partition that an index names, sorted; reads it once, at about half a million lines a second.
+def partitions_in(paths: Sequence[str]) -> tuple[Partition, ...]:
+    """Every source partition that indexes name, sorted; reads them once, at about half a million lines a second.
 
     Raises:
         RecordingError: a line is broken.
     """
     found: set[Partition] = set()
-    for entry in _entries(path):
+    for entry in (entry for path in paths for entry in _entries(path)):
         found.update([entry.of] if entry.idle is None else entry.idle)
     return tuple(sorted(found))
 

@@ -36,7 +36,7 @@ class Lanes:
 
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
-        self._dealer: Dealer = ByNumber(recording.name) if recording.index is None else ByIndex(recording.index)
+        self._dealer: Dealer = ByIndex(recording.indexes) if recording.indexes else ByNumber(recording.name)
         self._since: dict[int, int] = {}
         self._queues: dict[int, deque[Share]] = {}
         self._blocks: Iterator[Block] | None = None
@@ -97,10 +97,10 @@ class Lanes:
 
     def _refuse_frames_after_damage(self) -> None:
         """Frames after a hole have other numbers than in the index: they would get the coordinates of others."""
-        if self.recording.index is not None and self.recording.damages:
+        if self.recording.indexes and self.recording.damages:
             path, reason, dropped, _ = self.recording.damages[0]
             found = f"{path} is {reason} ({dropped:,} bytes dropped), and frames follow it"
-            raise RecordingError(self.recording.index, found, EXPECTED, "Replay the files up to the damaged one.")
+            raise RecordingError(self.recording.indexes[0], found, EXPECTED, "Replay the files up to the damaged one.")
 
 
 class Lane:

@@ -32,7 +32,7 @@ class Recording:
     Args:
         paths: the files.
         signal: "spans", "logs" or "metrics": for protobuf, which does not say it, where the path does not either.
-        index: the index of the recording; None: the one beside the first file, if there is one.
+        index: the index of one file or of several; None: those beside the files, if there are any.
         block_bytes: about how much is decoded at a time.
         max_record_bytes: the largest request; bounds the memory that hostile bytes can take.
 
@@ -40,7 +40,7 @@ class Recording:
         name: the label of this source, from the file names.
         encoding: "otlp_proto" or "otlp_json".
         signal: "spans", "logs" or "metrics".
-        index: the path of its index, or None.
+        indexes: the paths of its indexes: one for each file, or one for all, or none.
         total_bytes: what there is to read, as stored; None where that cannot be known (a pipe).
         damages: what could not be read, complete when the last block was given.
 
@@ -65,7 +65,7 @@ class Recording:
         self.name = name_of(names)
         self.encoding = _encoding(names, self._forms)
         self.signal = _signal(names, self._forms, signal)
-        self.index = _index(names) if index is None else str(index)
+        self.indexes = _indexes(names) if index is None else (str(index),)
         sizes = [file.total_bytes for file in self._inputs]
         self.total_bytes = None if None in sizes else sum(size for size in sizes if size)
         self.damages: list[Damage] = []
@@ -133,12 +133,11 @@ def _signal(paths: Sequence[str], forms: Sequence[Form], wanted: str | None) -> 
     raise RecordingError(paths[0], found, "a path with the word traces, logs or metrics in it", "Say --signal spans.")
 
 
-def _index(paths: Sequence[str]) -> str | None:
-    """The index beside the first file; a later one would have an index of its own, for frames numbered anew."""
-    found = [index_of(path) for path in paths if path != STDIN and index_of(path).exists()]
-    if not found:
-        return None
-    if len(paths) > 1:
-        expected = "one recording where there is an index, or files without one"
-        raise RecordingError(str(found[0]), "an index among several files", expected, "Replay the indexed file alone.")
-    return str(found[0])
+def _indexes(paths: Sequence[str]) -> tuple[str, ...]:
+    """The indexes beside the files: each has one, or none has."""
+    found = [str(index_of(path)) for path in paths if path != STDIN and index_of(path).exists()]
+    if found and len(found) < len(paths):
+        without = next(path for path in paths if path == STDIN or not index_of(path).exists())
+        expected = f"one beside each file where there is one, and {without} has none"
+        raise RecordingError(found[0], "an index among several files", expected, "Replay the indexed files alone.")
+    return tuple(found)

@@ -12,19 +12,25 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from flows import log
 from flows.kafka.reader import Coordinates
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _MOST_SKIPPED = 1_000
+_MOST_SKIPPED_HERE = 10
+"""Records set aside while the workers never get on: if they die after that still, it is for no record's sake."""
 _CAREFUL_AFTER = 2
+
+_log = log.get("crashes")
 
 
 class _Stored(msgspec.Struct):
     skip: list[Coordinates] = []
     positions: dict[str, int] | None = None
     at_same: int = 0
+    skipped_here: int = 0
     careful: bool = False
 
 
@@ -67,19 +73,32 @@ class Crashes:
             return True
         stored = self._stored
         was_careful, stored.careful = stored.careful, False
-        same = stored.positions == dict(positions)
+        same = stored.positions is not None and _agree(stored.positions, positions)
         stored.at_same = stored.at_same + 1 if same else 1
-        stored.positions = dict(positions)
+        stored.skipped_here = stored.skipped_here if same else 0
+        stored.positions = {**(stored.positions or {}), **positions} if same else dict(positions)
         go_on = True
         if was_careful and same:
-            go_on = noted is not None and noted not in stored.skip
+            go_on = noted is not None and noted not in stored.skip and stored.skipped_here < _MOST_SKIPPED_HERE
             if noted is not None and go_on:
                 stored.skip = [*stored.skip, noted][-_MOST_SKIPPED:]
+                stored.skipped_here += 1
             stored.at_same = 0
         elif stored.at_same >= _CAREFUL_AFTER:
             stored.careful = True
-        self._path.write_bytes(msgspec.json.encode(stored))
+        self._store()
         return go_on
+
+    def _store(self) -> None:
+        try:
+            self._path.write_bytes(msgspec.json.encode(self._stored))
+        except OSError as error:
+            _log.error("crashes cannot be remembered", file=str(self._path), why=error.strerror)
+
+
+def _agree(before: Mapping[str, int], now: Mapping[str, int]) -> bool:
+    """Whether two runs began at the same offsets, as far as both lived to tell: one that dies at once tells nothing."""
+    return all(before.get(partition, offset) == offset for partition, offset in now.items())
 
 
 def oom_kills() -> int:

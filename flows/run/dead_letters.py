@@ -12,7 +12,7 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from confluent_kafka import KafkaException, Producer
 
 from flows import log
-from flows.emission import DeadLetter
+from flows.emission import PAYLOAD_BYTES, DeadLetter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,6 +70,8 @@ class _Stored(msgspec.Struct):
     reason: str
     detail: str
     payload: str
+    spans: int = 0
+    size: int = -1
 
 
 _decoder = msgspec.json.Decoder(_Stored)
@@ -90,8 +92,24 @@ def read(path: Path) -> Iterator[DeadLetter]:
             identity = (plain.source, plain.partition, plain.offset, plain.reason, plain.detail)
             if identity not in seen:
                 seen.add(identity)
-                where = plain.source, plain.partition, plain.offset, plain.timestamp_ms
-                yield DeadLetter(*where, plain.reason, plain.detail, b64decode(plain.payload))
+                yield DeadLetter(
+                    plain.source,
+                    plain.partition,
+                    plain.offset,
+                    plain.timestamp_ms,
+                    plain.reason,
+                    plain.detail,
+                    b64decode(plain.payload),
+                    plain.spans,
+                    plain.size,
+                )
+
+
+def is_cut(letter: DeadLetter) -> bool:
+    """Whether only the beginning of its record was kept."""
+    if letter.size < 0:  # written before sizes were
+        return len(letter.payload) >= PAYLOAD_BYTES
+    return letter.size > len(letter.payload)
 
 
 class _File(StatefulSinkPartition[DeadLetter, bytes]):
@@ -103,6 +121,9 @@ class _File(StatefulSinkPartition[DeadLetter, bytes]):
         path.chmod(0o600)
         with path.open("rb") as written:
             self._left = count - sum(1 for _ in written)
+            written.seek(max(written.tell() - 1, 0))
+            if written.read() not in (b"", b"\n"):
+                self._file.write(b"\n")  # a crash cut the last line: the next letter must not be joined to it
         self._bytes_each = bytes_each
 
     def write_batch(self, items: list[DeadLetter]) -> None:
@@ -146,6 +167,9 @@ class _Topic(StatefulSinkPartition[DeadLetter, bytes]):
                 "streamgauge.offset": str(letter.offset),
                 "streamgauge.reason": letter.reason,
                 "streamgauge.detail": letter.detail,
+                "streamgauge.timestamp_ms": str(letter.timestamp_ms),
+                "streamgauge.spans": str(letter.spans),
+                "streamgauge.size": str(letter.size),
             }
             key = f"{letter.source}/{letter.partition}/{letter.offset}"
             try:

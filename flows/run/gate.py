@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from flows.kafka.cluster import Ends
 from flows.series import SHARDS
+from flows.watermark import NEVER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,8 +51,9 @@ class Gate:
         n_shards = sum(report.n_shards for report in reports)
         if n_shards != self._n_shards:
             self._n_shards, self._settled_at = n_shards, now
-        everyone = n_shards == _ALL if self._whole_cluster else now - self._settled_at >= _SETTLED_SECONDS
         closed = {key: pane for report in reports for key, pane in report.closed.items()}
+        n_all = _ALL if any(pane != NEVER for pane in closed.values()) else SHARDS  # nothing was gathered before that
+        everyone = n_shards >= n_all if self._whole_cluster else now - self._settled_at >= _SETTLED_SECONDS
         gathered = {key: pane for report in reports for key, pane in report.gathered.items()}
         behind = any(gathered.get(key, pane) < pane for key, pane in closed.items())
         self.is_open = everyone and not behind and all(report.passed for report in reports)

@@ -19,6 +19,7 @@ from flows.snapshot import pack, unpack
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from exporters.alerts import Alert
     from exporters.samples import Column
 
 _VERSION = 1
@@ -130,8 +131,13 @@ class PageReader:
         )
 
 
-PAGE, REPORT = b"p", b"r"
+PAGE, REPORT, ALERTS = b"p", b"r", b"a"
 _report_decoder = msgspec.msgpack.Decoder(Report)
+
+
+def encode_alerts(alerts: Sequence[Alert], slos: bytes) -> bytes:
+    """All alerts of the judge and how the objectives stand (JSON), as bytes."""
+    return ALERTS + msgspec.msgpack.encode((alerts, slos))
 
 
 def encode_report(report: Report) -> bytes:

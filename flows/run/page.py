@@ -11,8 +11,10 @@ from exporters import names
 from exporters.labels import LabelSet
 from exporters.samples import by_label
 from flows.publish import Publisher, tally_samples
-from flows.run.link import PAGE, Owner, PageWriter
+from flows.run.link import PAGE, Owner, PageWriter, encode_alerts
 from flows.series import OVERFLOW
+from flows.slo.announce import announce
+from flows.slo.publish import slo_samples, slos_json
 from flows.stages import Judge, Watcher
 from flows.watermark import UNKNOWN
 
@@ -25,10 +27,12 @@ if TYPE_CHECKING:
     from flows.records import Partition
     from flows.rules import Rules
     from flows.shard import Closed, Shard
+    from flows.slo.judge import SloShown
     from flows.windows import WindowSamples
 
 _COUNTERS = "counters"
 _TALLIES = ("", "tallies")
+_SLOS = ("", "slos")
 
 
 class Page(Watcher):
@@ -47,6 +51,8 @@ class Page(Watcher):
         self._writer = PageWriter()
         self._lock = threading.Lock()
         self._mail: dict[Owner, list[Samples]] = {}
+        self._alerts = b""
+        self._links = config.links.links()
         self._late: dict[str, int] = {}
         self._idle_panes = 0
         self.tallies: dict[int, dict[str, Tally]] = {}  # by slot, by source
@@ -79,12 +85,24 @@ class Page(Watcher):
         for (key, window), sample in newest.items():
             self._put((key, f"window {window}"), self._publisher.windows(sample))
 
+    def slos(self, items: Iterable[tuple[str, SloShown]]) -> None:
+        """Show the objectives, and hand over their alerts."""
+        for _, shown in items:
+            if shown.is_last:
+                self._put(_SLOS, slo_samples(shown))
+                self._alerts = encode_alerts(announce(shown.alerts, self._links, shown.end_ns), slos_json(shown))
+
     def heard(self, shard: Shard) -> None:
         """Remember where the shards are that live here."""
         self.shards[shard.key] = shard
 
     def shard_restored(self, shard: Shard) -> None:
-        """Show the counters as they were stored."""
+        """Show the counters as they were stored.
+
+        The shard that gathers hears of nothing until a pane closes, which may be never: it is known from now on.
+        """
+        if shard.key == OVERFLOW:
+            self.shards[shard.key] = shard
         self.closed([(shard.key, shard.shown())])
 
     def judge_restored(self, judge: Judge) -> None:
@@ -101,7 +119,9 @@ class Page(Watcher):
         """What changed since the last time, as messages."""
         with self._lock:
             mail, self._mail = self._mail, {}
-        return [PAGE + self._writer.encode(owner, samples) for owner, samples in mail.items()]
+            alerts, self._alerts = self._alerts, b""
+        pages = [PAGE + self._writer.encode(owner, samples) for owner, samples in mail.items()]
+        return [*pages, alerts] if alerts else pages
 
     def show_tallies(self, at_ns: int) -> None:
         """Show what the sources counted."""

@@ -17,8 +17,6 @@ import fcntl
 import json
 import os
 import socket
-import sqlite3
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,18 +27,18 @@ from bytewax.recovery import init_db_dir
 from flows import log
 from flows.config.frozen import RECOVERY_PARTITIONS
 from flows.errors import StateError
+from flows.run import recovery_files
+from flows.run.recovery_files import ACCEPT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
 
 FORMAT = 1
-STEPS = ("decode", "close", "gather", "judge_windows", "publish_dead_letters")
+STEPS = ("decode", "close", "gather", "judge_windows", "judge_slos", "publish_dead_letters")
 """The stateful steps of the dataflow, by which the engine finds their state again."""
 
-_EPOCHS_APART = 2
-"""All source slots are stored with every epoch: files whose newest slots are further apart are of different ages."""
-_ACCEPT = "or start with --accept-state-loss: the old files are put aside, and reading begins at kafka.start"
+_LEAST_ROOM = 16 << 20
 
 _log = log.get("state")
 
@@ -122,6 +120,13 @@ class StateDirectory:
         Raises:
             StateError: a file is damaged, missing, or older than the others; or a frozen setting was changed.
         """
+        try:
+            return self._open(frozen, accept_loss=accept_loss)
+        except OSError as error:
+            found = f"{error.filename or self.path}: {error.strerror}"
+            raise StateError(found, "", "Make room or mend that, or name another state_directory.") from error
+
+    def _open(self, frozen: Mapping[str, Any], *, accept_loss: bool) -> bool:
         if not self._manifest_file.exists() and not self._parts():
             self._make(frozen)
             return False
@@ -165,56 +170,32 @@ class StateDirectory:
                 raise StateError(
                     f"{name} is {_short(now)}, and the state in {self.path} was made with {_short(was)}",
                     "this setting is frozen with the state",
-                    f"Set it back, name another state_directory, {_ACCEPT}.",
+                    f"Set it back, name another state_directory, {ACCEPT}.",
                 )
-        for index in range(manifest.recovery_partitions):
-            part = self.recovery / f"part-{index}.sqlite3"
-            if not part.exists():
-                raise StateError(f"{part} is missing", "it holds a part of the state", f"Put it back, {_ACCEPT}.")
-        epochs = {part: self._epochs(part) for part in self._parts()}
-        newest = max(epochs.values())
-        for part, epoch in epochs.items():
-            if newest - epoch > _EPOCHS_APART:
-                raise StateError(
-                    f"{part} is older than the others (epoch {epoch}, they are at {newest})",
-                    "all parts of the state must be of one age",
-                    f"Put the right file back, or all files of one backup, {_ACCEPT}.",
-                )
+        recovery_files.check([self.recovery / f"part-{i}.sqlite3" for i in range(manifest.recovery_partitions)])
 
     def _read_manifest(self) -> Manifest:
         path = self._manifest_file
         try:
             plain = json.loads(path.read_text())
             manifest = Manifest(
-                plain["frozen"], plain["format"], tuple(plain["steps"]), int(plain["recovery_partitions"])
+                dict(plain["frozen"]),
+                int(plain["format"]),
+                tuple(map(str, plain["steps"])),
+                int(plain["recovery_partitions"]),
             )
         except FileNotFoundError:
-            raise StateError(f"{path} is missing", "it says what the state is", f"Put it back, {_ACCEPT}.") from None
+            raise StateError(f"{path} is missing", "it says what the state is", f"Put it back, {ACCEPT}.") from None
         except (ValueError, KeyError, TypeError) as error:
             found = f"{path} is damaged ({error})"
-            raise StateError(found, "it says what the state is", f"Put it back, {_ACCEPT}.") from None
+            raise StateError(found, "it says what the state is", f"Put it back, {ACCEPT}.") from None
         unknown = sorted(set(manifest.steps) - set(STEPS))
         if manifest.format > FORMAT or unknown:
             found = f"{path} is of format {manifest.format}" + (
                 f" with the steps {', '.join(unknown)}" if unknown else ""
             )
-            raise StateError(found, f"this release reads format {FORMAT}", f"Run the release that wrote it, {_ACCEPT}.")
+            raise StateError(found, f"this release reads format {FORMAT}", f"Run the release that wrote it, {ACCEPT}.")
         return manifest
-
-    def _epochs(self, part: Path) -> int:
-        """The newest epoch of which a recovery file holds source slots (any state, where it holds none); 0: none."""
-        damaged = f"Put it back from a backup of all files, {_ACCEPT}."
-        try:
-            with closing(sqlite3.connect(part)) as database:
-                found = database.execute("PRAGMA quick_check(1)").fetchone()[0]
-                if found != "ok":
-                    raise StateError(f"{part} is damaged ({found})", "a recovery file is a SQLite database", damaged)
-                newest = "SELECT max(snap_epoch) FROM snaps"
-                of_slots = database.execute(f"{newest} WHERE step_id LIKE '%.decode'").fetchone()[0]
-                epoch = of_slots if of_slots is not None else database.execute(newest).fetchone()[0]
-        except sqlite3.Error as error:
-            raise StateError(f"{part} is damaged ({error})", "a recovery file is a SQLite database", damaged) from None
-        return int(epoch or 0)
 
     # What it takes
 
@@ -227,6 +208,10 @@ class StateDirectory:
             except FileNotFoundError:  # the engine removes its journals while we look
                 continue
         return total
+
+    def is_full(self) -> bool:
+        """Whether a worker may have ended for want of room: less is left than an epoch may take."""
+        return self.free_bytes() < max(_LEAST_ROOM, self.size_bytes())
 
     def free_bytes(self) -> int:
         """Free space where the directory is."""

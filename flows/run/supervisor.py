@@ -18,9 +18,10 @@ from flows import log
 from flows.errors import UsageError
 from flows.kafka.careful import noted
 from flows.kafka.cluster import Cluster
+from flows.run.alerting import Alerting
 from flows.run.crashes import Crashes
 from flows.run.gate import Gate
-from flows.run.link import PAGE, REPORT, PageReader, Report, decode_report
+from flows.run.link import ALERTS, REPORT, PageReader, Report, decode_report
 from flows.run.state import StateDirectory
 from flows.run.view import View
 from flows.run.warm import ensure_compiled
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from flows.config import Config
+    from flows.slo.promise import Promise
 
 GAVE_UP, KILLED = 70, 75
 """Exit codes: crashes that no record explains; a stop that took too long."""
@@ -61,6 +63,8 @@ class Supervisor:
     Args:
         config: with a `kafka` section.
         place: which workers of the cluster are ours.
+        promises: of the SLOs.
+        alert_lines: a file that every alert's beginning and end is appended to.
         accept_state_loss: begin anew where the state cannot be used.
         work: the life of a worker process.
     """
@@ -70,6 +74,8 @@ class Supervisor:
         config: Config,
         place: Place = Place(),  # noqa: B008  immutable
         *,
+        promises: tuple[Promise, ...] = (),
+        alert_lines: Path | None = None,
         accept_state_loss: bool = False,
         work: Callable[[Work, Connection], None] = work,
     ) -> None:
@@ -79,7 +85,9 @@ class Supervisor:
         self._accept_state_loss = accept_state_loss
         self._work = work
         self._stop = threading.Event()
-        self._view = View(config, place.workers)
+        self._promises = promises
+        self._alerting = Alerting(config, alert_lines)
+        self._view = View(config, place.workers, self._alerting)
         self._cluster = Cluster(
             config.kafka.librdkafka(),
             [topic.name for topic in config.kafka.topics],
@@ -108,11 +116,13 @@ class Supervisor:
                     resumed = True
                 ensure_compiled()
                 self._view.serve(state)
+                self._alerting.start()
                 self._cluster.begin()
                 try:
                     return self._run(state, resumed=resumed)
                 finally:
                     self._cluster.stop()
+                    self._alerting.stop()
                     self._view.close()
         finally:
             for number, handler in before.items():
@@ -123,7 +133,7 @@ class Supervisor:
         backoff = _FIRST_BACKOFF_SECONDS
         while True:
             begun = monotonic()
-            run = Run(self._config, self._place, state, crashes, self._work)
+            run = Run(self._config, self._promises, self._place, state, crashes, self._work)
             gate = Gate(shut=resumed, whole_cluster=not self._place.addresses)
             self._view.begin(run, gate)
             ended = self._watch(run, gate)
@@ -132,10 +142,10 @@ class Supervisor:
             run.kill()
             resumed = True  # what was shown must not be taken back, whether it was stored or not
             self._view.restarts += 1
-            note = None if run.careful is None else noted(run.careful)
-            low = state.free_bytes() < self._config.supervision.free_space
-            _log.error("workers ended", why=ended.why, exit_code=ended.exit_code, free_space_low=low)
-            if not low and not crashes.crashed(ended.exit_code, run.start_positions(), note):
+            note = noted(run.notes[ended.worker]) if run.notes else None
+            full = state.is_full()
+            _log.error("workers ended", why=ended.why, exit_code=ended.exit_code, disk_full=full)
+            if not full and not crashes.crashed(ended.exit_code, run.start_positions(), note):
                 _log.error("workers crash again and again at the same offsets, and for no record's sake")
                 return GAVE_UP
             if note is not None and note in crashes.skip:
@@ -150,7 +160,7 @@ class Supervisor:
         """Follow the workers until one ends or hangs, or a stop is asked for."""
         asking: threading.Thread | None = None
         while not self._stop.is_set():
-            ended = run.listen(self._view.take, _TICK_SECONDS)
+            ended = run.listen(lambda *said: self._take(gate, *said), _TICK_SECONDS)
             if ended is not None:
                 return ended
             if not gate.is_open and gate.ends is None and (asking is None or not asking.is_alive()):
@@ -161,8 +171,16 @@ class Supervisor:
             hanging = run.hanging(self._config.supervision.hang_ns / 1e9)
             if hanging is not None:
                 return hanging
+            self._alerting.look(run.reports, is_open=gate.is_open)
             self._view.refresh()
         return Ended("a stop was asked for", 0)
+
+    def _take(self, gate: Gate, worker: int, message: bytes, reader: PageReader) -> None:
+        """What a worker says: a part of the page, or the alerts."""
+        if message[:1] == ALERTS:
+            self._alerting.take(message[1:], is_open=gate.is_open)
+        else:
+            self._view.take(worker, message[1:], reader)
 
     def _ask_ends(self, run: Run, gate: Gate) -> None:
         """Ask where the topics end, until there is an answer, and tell the workers."""
@@ -183,6 +201,7 @@ class Ended(NamedTuple):
 
     why: str
     exit_code: int | None  # None: it hung
+    worker: int = 0  # of this machine, which ended first
 
 
 class Run:
@@ -191,6 +210,7 @@ class Run:
     def __init__(
         self,
         config: Config,
+        promises: tuple[Promise, ...],
         place: Place,
         state: StateDirectory,
         crashes: Crashes,
@@ -200,7 +220,7 @@ class Run:
         first = place.machine * place.workers
         addresses = _addresses(place)
         epoch = max(config.supervision.epoch_ns / 1e9, 10 * state.size_bytes() / _SNAPSHOT_BYTES_PER_SECOND)
-        self.careful: Path | None = state.path / f"reading-{place.machine}.json" if crashes.careful else None
+        self.notes: list[Path] = []  # of a careful run: which record each worker was at
         self.reports: list[Report] = [Report() for _ in range(place.workers)]
         self.is_over = False
         self._pipes: list[Connection] = []
@@ -209,8 +229,10 @@ class Run:
         self._heard_at = [monotonic()] * place.workers
         self._begun = monotonic()
         self._epoch = epoch
-        if self.careful is not None:
-            self.careful.unlink(missing_ok=True)
+        if crashes.careful:
+            self.notes = [state.path / f"reading-{first + index}.json" for index in range(place.workers)]
+            for note in self.notes:
+                note.unlink(missing_ok=True)
             _log.warning("reading one record at a time, to find the one that workers die of")
         for index in range(place.workers):
             ours, theirs = spawn.Pipe()
@@ -222,7 +244,8 @@ class Run:
                 state.starts_file,
                 timedelta(seconds=epoch),
                 crashes.skip,
-                self.careful,
+                promises,
+                self.notes[index] if self.notes else None,
             )
             process = spawn.Process(target=work, args=(asked, theirs), name=f"worker {first + index}")
             process.start()
@@ -249,14 +272,14 @@ class Run:
                     if message[:1] == REPORT:
                         self.reports[index] = decode_report(message[1:])
                         self._heard_at[index] = monotonic()
-                    elif message[:1] == PAGE:
-                        take(index, message[1:], self._readers[index])
+                    else:
+                        take(index, message, self._readers[index])
             except (EOFError, OSError):
                 over = index
         for index, process in enumerate(self._processes):
             if process.sentinel in ready or over == index:
                 process.join(1.0)
-                return Ended(f"worker {index} (process {process.pid}) ended", process.exitcode)
+                return Ended(f"worker {index} (process {process.pid}) ended", process.exitcode, index)
         return None
 
     def hanging(self, most_seconds: float) -> Ended | None:
@@ -271,7 +294,7 @@ class Run:
             assert process.pid is not None
             os.kill(process.pid, signals.SIGUSR1)
             process.join(0.5)
-            return Ended(f"worker {index} (process {process.pid}) stored no state for {most:.0f} s", None)
+            return Ended(f"worker {index} (process {process.pid}) stored no state for {most:.0f} s", None, index)
         return None
 
     def start_positions(self) -> dict[str, int]:

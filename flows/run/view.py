@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import socket
 import threading
 from collections import Counter
 from importlib import metadata
@@ -29,11 +30,13 @@ from exporters.status import (
 from exporters.web_config import WebConfig
 from flows import log
 from flows.errors import UsageError
+from flows.telemetry import OFF, Telemetry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flows.config import Config
+    from flows.run.alerting import Alerting
     from flows.run.gate import Gate
     from flows.run.link import PageReader, Report
     from flows.run.state import StateDirectory
@@ -50,11 +53,13 @@ class View:
     Args:
         config: the settings.
         n_workers: of this machine.
+        alerting: whose alerts are shown too.
     """
 
-    def __init__(self, config: Config, n_workers: int) -> None:
+    def __init__(self, config: Config, n_workers: int, alerting: Alerting) -> None:
         self.restarts = 0
         self._config = config
+        self._alerting = alerting
         self._n_workers = n_workers
         self._registry = Registry()
         self._registry.attach(prometheus_client.REGISTRY)
@@ -68,6 +73,7 @@ class View:
         self._refreshed_at = -_REFRESH_SECONDS
         self._sizes = (0, 0)
         self._begun = time()
+        self._telemetry = OFF
 
     # Its life
 
@@ -79,15 +85,17 @@ class View:
         """
         self._state = state
         config = self._config
+        self._telemetry = Telemetry.start(config.telemetry, f"{socket.gethostname()}/supervisor")
         try:
             web = None if config.web_config is None else WebConfig.load(config.web_config)
             self._server = PageServer(
-                self._registry.render,
+                self._render,
                 self.health,
                 self.status,
                 address=config.listen_address,
                 web_config=web,
                 version=metadata.version("streamgauge"),
+                documents={"/alerts": self._alerting.alerts_json, "/slos": self._alerting.slos_json},
             )
             host, port = self._server.start()
         except OSError as error:
@@ -96,10 +104,15 @@ class View:
             raise UsageError(str(error)) from error
         _log.info("the page is served", address=f"{host}:{port}")
 
+    def _render(self, accept: str) -> tuple[str, bytes]:
+        with self._telemetry.span("page"):
+            return self._registry.render(accept)
+
     def close(self) -> None:
         """Serve no more."""
         if self._server is not None:
             self._server.stop()
+        self._telemetry.stop()
 
     # A run of the workers
 
@@ -152,6 +165,7 @@ class View:
                 single(names.STATE_FREE_BYTES, at_ns, self._sizes[1]),
                 single(names.WORKER_RESTARTS, at_ns, self.restarts),
                 single(names.BUILD_INFO, at_ns, 1, LabelSet(versions.items())),
+                *self._alerting.samples(at_ns),
             ],
         )
 
@@ -170,17 +184,19 @@ class View:
         if not all(report.started for report in reports):
             reasons.append("the workers are starting")
         trouble = next((report.cluster_trouble for report in reports if report.cluster_trouble), "")
+        assert self._config.kafka is not None
+        cluster = f"the Kafka cluster at {self._config.kafka.bootstrap_servers}"
         if trouble:
-            reasons.append(f"the Kafka cluster does not answer: {trouble}")
+            reasons.append(f"{cluster} does not answer: {trouble}")
         elif any(not report.heard_cluster for report in reports):
-            reasons.append("the Kafka cluster has not answered yet")
+            reasons.append(f"{cluster} has not answered yet")
         reasons += [f"topic {name} does not exist" for name in sorted({n for r in reports for n in r.missing_topics})]
         partitions = [each for report in reports for each in report.partitions]
         reasons += [f"{p.source}/{p.partition} cannot be read: {p.state}" for p in partitions if p.state.isupper()]
         unknown = [f"{p.source}/{p.partition}" for p in partitions if p.state == "unknown"]
         if unknown:
             reasons.append(f"no answer from where {', '.join(unknown[:5])} is read")
-        if 0 < self._sizes[1] < self._config.supervision.free_space:
+        if self._sizes[0] and self._sizes[1] < self._config.supervision.free_space:
             reasons.append(f"only {self._sizes[1]:,} bytes are free under the state directory")
         return reasons
 

@@ -10,7 +10,7 @@ import signal as signals
 import socket
 import sys
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from time import monotonic, time_ns
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ from flows.kafka.cluster import Cluster
 from flows.kafka.source import KafkaSource
 from flows.records import Partition
 from flows.rules import Rules
+from flows.run.allocator import keep_memory
 from flows.run.dead_letters import DeadLetterSink
 from flows.run.link import PartitionReport, Report, encode_report
 from flows.run.page import Page
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from flows.decode.batch import Decoder
     from flows.kafka.reader import Coordinates
     from flows.kafka.source import KafkaSlot
+    from flows.slo.promise import Promise
 
 ORPHANED = 75
 """Exit code of a worker whose supervisor is gone."""
@@ -63,12 +65,14 @@ class Work:
     starts_file: Path
     epoch: timedelta
     skip: frozenset[Coordinates] = field(default_factory=frozenset)
+    promises: tuple[Promise, ...] = ()
     careful: Path | None = None  # where to note each record before it is decoded
 
 
 def work(asked: Work, pipe: Connection) -> None:
     """The whole life of a worker process."""
     _die_with_parent()
+    keep_memory()
     for number in (signals.SIGINT, signals.SIGTERM):
         signals.signal(number, signals.SIG_IGN)  # stopping is the supervisor's, for all workers at once
     faulthandler.register(signals.SIGUSR1, all_threads=True)
@@ -105,7 +109,9 @@ class Worker:
         self._passed = False
         self._started = False
         self._start_positions: dict[str, int] = {}
-        self.rules = Rules.of(config, step_ns=config.time.pane_ns)
+        rules = Rules.of(config, step_ns=config.time.pane_ns, promises=asked.promises)
+        shard, windows = replace(rules.shard, newest_only=True), replace(rules.windows, newest_only=True)
+        self.rules = replace(rules, shard=shard, windows=windows)  # a page has no past
         self.page = Page(config, self.rules)
         self._encodings = {topic.name: topic.encoding for topic in config.kafka.topics}
         properties = config.kafka.librdkafka()
@@ -130,7 +136,8 @@ class Worker:
             LocalSink(self.page.read),
             LocalSink(self.page.closed),
             LocalSink(self.page.windows),
-            DeadLetterSink(config),
+            slos=LocalSink(self.page.slos),
+            dead_letters=DeadLetterSink(config),
         )
         self.flow = build(EmissionSource(self.source, config.kafka.slots), sinks, self.rules, self.page)
 

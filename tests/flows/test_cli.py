@@ -19,8 +19,14 @@ if TYPE_CHECKING:
 
 COMMANDS = (
     [],
+    ["run"],
     ["replay"],
+    ["record"],
     ["generate"],
+    ["deadletters", "show"],
+    ["deadletters", "replay"],
+    ["slo", "check"],
+    ["slo", "show"],
     ["metrics"],
     ["config"],
     ["config", "show"],

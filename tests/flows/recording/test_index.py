@@ -219,7 +219,7 @@ def test_an_index_that_is_named_must_exist_and_one_among_several_files_is_refuse
         Lanes(Recording(path, index=tmp_path / "absent"))
     _lines(path, [])
     with pytest.raises(RecordingError, match="an index among several files"):
-        Recording([path, path])
+        Recording([path, write("traces-2", "proto", [b"\x0atwo"])])
 
 
 def test_frames_after_a_hole_are_refused_with_an_index(write, tmp_path) -> None:
@@ -235,3 +235,28 @@ def test_frames_after_a_hole_are_refused_with_an_index(write, tmp_path) -> None:
 def test_lanes_of_partitions_are_frozen() -> None:
     """Another answer would deal an indexed recording differently than before, across a resume."""
     assert [lane_of(partition) for partition in PARTITIONS] == [4, 5, 4, 5]
+
+
+def _parts(write, tmp_path, *lines: list[bytes]) -> list[Path]:
+    parts = [write(f"traces-{number}", "proto", [b"\x0aone", b"\x0atwo"]) for number in range(len(lines))]
+    for part, its in zip(parts, lines, strict=True):
+        _lines(part, its)
+    return parts
+
+
+def test_files_with_an_index_each_are_one_recording(write, tmp_path) -> None:
+    parts = _parts(write, tmp_path, [FRAME % (n, n) for n in range(2)], [FRAME % (n, n + 5) for n in range(2)])
+    lanes = Lanes(Recording(parts))
+    lane = lanes.open(lane_of(Partition("t", 0)))
+    offsets = []
+    while (share := lane.next()) is not None:
+        offsets += [int(offset) for records in share.records for offset in records.offsets]
+    assert offsets == [0, 1, 5, 6]
+
+
+def test_files_in_the_wrong_order_are_refused(write, tmp_path) -> None:
+    parts = _parts(write, tmp_path, [FRAME % (n, n) for n in range(2)], [FRAME % (n, n + 5) for n in range(2)])
+    lane = Lanes(Recording(parts[::-1])).open(lane_of(Partition("t", 0)))
+    assert lane.next() is not None
+    with pytest.raises(RecordingError, match=r"goes back to offset 0.* order in which they were recorded"):
+        lane.next()

@@ -1,0 +1,102 @@
+"""Alerts as people read them: which one it is as labels, numbers as sentences, links to what was seen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from exporters.alerts import Alert, alert
+from exporters.links import About
+from flows.units import format_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from exporters.links import Links
+    from flows.slo.judge import SloAlert
+
+_AROUND_NS = 15 * 60_000_000_000
+"""How much time before an alert its links show."""
+
+
+def announce(alerts: Sequence[SloAlert], links: Links, at_ns: int) -> list[Alert]:
+    """What leaves: alerts of promises that are not in shadow.
+
+    Args:
+        alerts: of the judge.
+        links: configured templates.
+        at_ns: event time that the alerts are as of.
+    """
+    return [_alert(each, links, at_ns) for each in alerts if each.promise.mode == "active" and _is_wanted(each)]
+
+
+def _is_wanted(of: SloAlert) -> bool:
+    policy = of.promise.policy
+    if of.name == "SLOBurnRate" and not policy.alert_when_breaching:
+        return False
+    return of.ends_at_ns is None or policy.alert_when_resolved
+
+
+def _alert(of: SloAlert, links: Links, at_ns: int) -> Alert:
+    promise = of.promise
+    labels = {
+        **dict(promise.labels),
+        "alertname": of.name,
+        "severity": of.severity,
+        "service": of.group if promise.group_by and promise.group_by.label == "service_name" else promise.service,
+        "slo": promise.name,
+    }
+    if of.name != "SLOAbsent":
+        labels["objective"] = promise.objective_name
+    if of.spent:
+        labels["spent"] = str(of.spent)
+    if of.group:
+        labels["group"] = of.group
+    about = About(
+        service=labels["service"],
+        trace_id=of.says.get("trace", ""),
+        slo=promise.name,
+        objective=promise.objective_name,
+        alertname=of.name,
+        severity=of.severity,
+        from_ns=of.starts_at_ns - _AROUND_NS,
+        to_ns=of.ends_at_ns or at_ns,
+    )
+    summary, description = _says(of)
+    annotations = {"summary": summary, "description": description, **links.about(about)}
+    if promise.runbook:
+        annotations["runbook_url"] = promise.runbook
+    if "tier" in of.says:
+        annotations["tier"] = of.says["tier"]
+    return alert(labels, annotations, starts_at_ns=of.starts_at_ns, ends_at_ns=of.ends_at_ns)
+
+
+def _says(of: SloAlert) -> tuple[str, str]:
+    """A summary and a description, numbers as people read them."""
+    promise, says = of.promise, of.says
+    name = f"{promise.title or promise.name}{f' ({of.group})' if of.group else ''}"
+    promised = f"{promise.objective_name} of {promise.service} over {promise.period.text}"
+    if of.name == "SLOAbsent":
+        seconds = int(says.get("silent_s", "0"))
+        silent = format_duration(seconds * 1_000_000_000)
+        return f"{name}: no events", f"Nothing was seen for {silent} of what {promised} is promised for."
+    if of.name == "SLOBudgetSpent":
+        left = float(says.get("remaining", "nan"))
+        summary = f"{name}: {of.spent} % of the error budget is spent"
+        return summary, f"{_percent(max(left, 0.0))} of the budget of {promised} is left."
+    long_ratio, short_ratio = float(says["long_ratio"]), float(says["short_ratio"])
+    long, short = format_duration(int(says["long_ns"])), format_duration(int(says["short_ns"]))
+    description = (
+        f"{_percent(long_ratio)} of the last {long} and {_percent(short_ratio)} of the last {short} were bad; "
+        f"the tier {says['tier']} fires above {_percent(float(says['threshold']))}, a burn rate of {says['factor']}. "
+        f"Promised is {promised}."
+    )
+    return f"{name}: {_percent(long_ratio)} of events are bad", description
+
+
+def _percent(ratio: float) -> str:
+    """A ratio with three digits.
+
+    >>> _percent(0.0144), _percent(1.0), _percent(0.00005)
+    ('1.44 %', '100 %', '0.005 %')
+    """
+    return f"{ratio * 100:.3g} %"
