@@ -32,8 +32,9 @@ Examples:
   streamgauge deadletters replay --config streamgauge.yaml
 
 \b
-Each record goes to the end of the partition it came from, with its own timestamp. Those of which only the beginning
-was kept, and those whose other spans were counted, are left out. Run it once: a record that is fed twice counts twice.
+Each record goes to the end of the partition it came from, with its own timestamp. Those of which only
+the beginning was kept, and those whose other spans were counted, are left out. Run it once: a record
+that is fed twice counts twice.
 """
 
 LettersFile = Annotated[
