@@ -16,7 +16,7 @@ from flows.series import OVERFLOW
 from flows.slo.announce import announce
 from flows.slo.publish import slo_samples, slos_json
 from flows.stages import Judge, Watcher
-from flows.watermark import UNKNOWN
+from flows.watermark import NEVER, UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -53,6 +53,7 @@ class Page(Watcher):
         self._mail: dict[Owner, list[Samples]] = {}
         self._alerts = b""
         self._links = config.links.links()
+        self._shown_up_to: dict[str, int] = {}
         self._late: dict[str, int] = {}
         self._idle_panes = 0
         self.tallies: dict[int, dict[str, Tally]] = {}  # by slot, by source
@@ -70,6 +71,7 @@ class Page(Watcher):
     def closed(self, items: Iterable[tuple[str, Closed]]) -> None:
         """Show the counters of shards that closed panes."""
         for key, closed in items:
+            self._shown_up_to[key] = closed.upto
             self._late[key] = closed.idle_late
             self._idle_panes = max(self._idle_panes, closed.idle_panes)
             samples = self._publisher.page(key, closed)
@@ -145,10 +147,12 @@ class Page(Watcher):
     # What the gate asks
 
     def has_merged(self, ends: Mapping[Partition, int]) -> bool:
-        """Whether every shard here has merged each partition up to its end, and knows whether it is idle."""
+        """Whether every shard here has merged each partition up to its end, knows whether it is idle, and is shown."""
         shards = [shard for key, shard in list(self.shards.items()) if key != OVERFLOW]
         return all(
-            self._reaches({each.partition: each for each in shard.watermark.all_partitions()}, ends) for shard in shards
+            self._shown_up_to.get(shard.key, NEVER) >= shard.position
+            and self._reaches({each.partition: each for each in shard.watermark.all_partitions()}, ends)
+            for shard in shards
         )
 
     @staticmethod

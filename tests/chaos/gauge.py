@@ -16,6 +16,8 @@ import httpx
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from flows.run.warm import ensure_compiled
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -102,7 +104,8 @@ class Gauge:
     # Its life
 
     def start(self, *more: str) -> Self:
-        """Start it; it may take a moment until it serves."""
+        """Start it; it may take a moment until it serves. Kernels are compiled before, outside of anyone's deadline."""
+        ensure_compiled()
         file = self.folder / "streamgauge.yaml"
         file.write_text(yaml.safe_dump(self.config))
         self._log_from = self._log.stat().st_size if self._log.exists() else 0
