@@ -130,6 +130,7 @@ class Admission:
         self.services: dict[str, Service] = {}
         self.slots = Slots(quarantine)
         self.entry_of_slot: dict[int, int] = {}
+        self.overflow_slots: dict[int, Service] = {}  # slots of `__overflow__`, and whose
         self.operations = Slots(quarantine)
         self._operation: dict[OperationLabels, list[int]] = {}  # → [number, series]
         self._operation_of_slot: dict[int, OperationLabels] = {}
@@ -202,10 +203,6 @@ class Admission:
         self._free_entries.extend(freed.tolist())
         return freed
 
-    def service_of(self, entry: int) -> Service:
-        """The service of an entry; KeyError for one of the service `__overflow__`."""
-        return self.services[self.labels[entry].labels.service]
-
     # Closing a pane
 
     def admit(self, entries: Iterable[int], pane: int) -> list[Opened]:
@@ -262,6 +259,8 @@ class Admission:
             for value, seen in zip(labels.dimensions, service.values, strict=True):
                 if value and value != OVERFLOW:
                     seen[value] = seen.get(value, 0) + 1
+        else:
+            self.overflow_slots[slot] = service
         operation = self._operation.setdefault(labels.operation, [NO_SLOT, 0])
         if operation[0] == NO_SLOT:
             operation[0] = self.operations.take(pane)
@@ -304,6 +303,8 @@ class Admission:
                     seen[value] -= 1
                     if not seen[value]:
                         del seen[value]
+        else:
+            del self.overflow_slots[slot]
         service.slots -= 1
         if not service.slots:
             service.admitted = False
@@ -374,6 +375,8 @@ class Admission:
             for value, seen in zip(labels.dimensions, service.values, strict=True):
                 if value and value != OVERFLOW:
                     seen[value] = seen.get(value, 0) + 1
+        else:
+            self.overflow_slots[slot] = service
         self._operation_of_slot[slot] = labels.operation
         self._operation.setdefault(labels.operation, [operation, 0])[1] += 1
 

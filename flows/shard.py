@@ -236,6 +236,7 @@ class Shard:
             self._counters.begin(opened, stop - 1)
             self._next_expiry = min(self._next_expiry, stop - 1 + rules.expiry)
         self._counters.add(slots, part)
+        self._count_overflow(slots, part)
         counted = None
         if self._counting is not None:
             self._counting.open(opened)
@@ -276,10 +277,6 @@ class Shard:
         entries, which = np.unique(part.series[without], return_inverse=True)
         stand_ins = [self.admission.stand_in_slot(entry, pane, opened) for entry in entries.tolist()]
         slots[without] = np.array(stand_ins, np.int32)[which]
-        spans = np.bincount(which, part.raw[without], len(entries))
-        for entry, stand_in, overflowed in zip(entries.tolist(), stand_ins, spans.tolist(), strict=True):
-            if stand_in != ELSEWHERE:
-                self.admission.service_of(entry).overflowed += int(overflowed)
         away = slots == ELSEWHERE
         if away.any():
             rows = part.pick(np.flatnonzero(away))
@@ -287,6 +284,14 @@ class Shard:
             here = np.flatnonzero(~away)
             return slots[here], part.pick(here)
         return slots, part
+
+    def _count_overflow(self, slots: np.ndarray, part: Rows) -> None:
+        """Count the spans that stand under `__overflow__`, by service."""
+        overflow = self.admission.overflow_slots
+        if not overflow:
+            return
+        for row in np.flatnonzero(np.isin(slots, np.fromiter(overflow, np.int32, len(overflow)))).tolist():
+            overflow[int(slots[row])].overflowed += int(part.raw[row])
 
     def _expire(self, pane: int) -> tuple[list[int], list[int]]:
         """End the series that had no span on time for `expiry` panes, before pane `pane` closes."""

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 from confluent_kafka import (
-    ConsumerGroupTopicPartitions,
     IsolationLevel,
     KafkaError,
     KafkaException,
@@ -42,12 +41,6 @@ _SPECS: dict[str, OffsetSpec] = {
 }
 
 _log = log.get("kafka")
-
-
-def _note_commit(asked: Future[Any]) -> None:
-    error = asked.exception()
-    if error is not None:
-        _log.debug("offsets were not committed", error=str(error))
 
 
 class Topic(NamedTuple):
@@ -271,17 +264,6 @@ class Cluster:
         offsets = {partition: result.offset for partition, result in found.items()}
         beyond = [partition for partition, offset in offsets.items() if offset < 0]  # nothing is as young as that
         return {**offsets, **(self.offsets(beyond, LATEST) if beyond else {})}
-
-    def commit(self, group: str, positions: Mapping[Partition, int]) -> None:
-        """Tell a group how far the state has got, for tools that show lag; does not wait.
-
-        Nobody reads it back, so that a failure matters to nobody. A consumer could do it too, but then it does not end
-        before a broker that is away has answered.
-        """
-        assert self._admin is not None
-        offsets = ConsumerGroupTopicPartitions(group, [TopicPartition(*each, at) for each, at in positions.items()])
-        for asked in self._admin.alter_consumer_group_offsets([offsets], request_timeout=_TIMEOUT_SECONDS).values():
-            asked.add_done_callback(_note_commit)
 
     def _first_offsets(self, topics: dict[str, Topic | None]) -> dict[Partition, int]:
         """The start offsets of all partitions, as they were at the very first look."""

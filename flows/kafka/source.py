@@ -13,6 +13,7 @@ from confluent_kafka import KafkaException
 from flows import log
 from flows.emission import NOWHERE, Emission, Slot
 from flows.kafka.cluster import slot_of
+from flows.kafka.committer import Committer
 from flows.kafka.reader import Coordinates, Reader
 from flows.kafka.silence import Silence
 from flows.records import Partition
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
     from flows.kafka.careful import Careful
     from flows.kafka.cluster import Cluster, Topic
-    from flows.kafka.reader import Reading
+    from flows.kafka.committer import Committer
+from flows.kafka.reader import Reading
 
 _VERSION = 1
 _GATHER_SECONDS = 0.1
@@ -68,6 +70,7 @@ class KafkaSource(FixedPartitionedSource[Emission, bytes]):
         self._properties = properties
         self._n_slots = n_slots
         self._group = group
+        self._committer: Committer | None = None
         self._slot = slot
         self._stopped = stopped
         self._skip = skip
@@ -84,6 +87,12 @@ class KafkaSource(FixedPartitionedSource[Emission, bytes]):
         made = KafkaSlot(self._slot(number), self, resume_state)
         self.slots[number] = made
         return made
+
+    def commit(self, positions: Mapping[Partition, int]) -> None:
+        """Tell the group, if there is one, how far the state has got."""
+        if self._group:
+            self._committer = self._committer or Committer(self._properties, self._group)
+            self._committer.commit(positions)
 
     def reader(self) -> Reader:
         """A consumer for a slot that has partitions."""
@@ -168,12 +177,9 @@ class KafkaSlot(StatefulSourcePartition[Emission, bytes]):
         )
 
     def _commit(self, positions: dict[Partition, int]) -> None:
-        group = self._source._group  # noqa: SLF001
-        changed = {
-            each: at for each, at in positions.items() if self._is_read(each) and self._committed.get(each) != at
-        }
-        if group and changed:
-            self._cluster.commit(group, changed)
+        changed = {each: at for each, at in positions.items() if self._committed.get(each) != at}
+        if changed:
+            self._source.commit(changed)
             self._committed.update(changed)
 
     def close(self) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ctypes
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # mallopt(3)
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # mallopt(3)
+_ARENAS = 2
 _MMAP_BYTES = 32 << 20
 _KEPT_BYTES = 64 << 20
 
@@ -13,10 +14,11 @@ def keep_memory() -> None:
     """Have the C library keep freed memory instead of handing each array back to the kernel.
 
     A worker takes and frees the same arrays of some MB for every emission. By default each of them is mapped anew, and
-    the kernel clears its pages: a third of the time between bytes and partials. Where the C library has no `mallopt`,
-    nothing happens.
+    the kernel clears its pages: a third of the time between bytes and partials. What is kept is kept by each arena, and
+    every thread of librdkafka would have one: so there are two. Where the C library has no `mallopt`, nothing happens.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
+        mallopt(_ARENA_MAX, _ARENAS)
         mallopt(_MMAP_THRESHOLD, _MMAP_BYTES)
         mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)

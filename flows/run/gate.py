@@ -1,8 +1,8 @@
 """The gate: after a restart the page is not shown until it says no less than was shown before.
 
 Every shard must have merged, of every partition, all that was there when the workers started, must know whether it is
-idle, and what concerns several shards must have been gathered. Then no counter goes back, nothing need be remembered of
-what was shown, and a power cut changes nothing.
+idle, and what concerns several shards must have been gathered. Then no counter goes back. Only what idleness closed is
+no function of the stream: for its sake the last pane that was shown is remembered too, and reached before the gate opens.
 """
 
 from __future__ import annotations
@@ -28,13 +28,15 @@ class Gate:
 
     Args:
         shut: False for the very first start: nothing was shown before.
+        floor: the pane up to which was shown before, -1 where that is not known.
         whole_cluster: whether all shards are on this machine; where they are not, nobody can count them, and the gate
             waits until no new one has turned up for two seconds.
     """
 
-    def __init__(self, *, shut: bool, whole_cluster: bool = True) -> None:
+    def __init__(self, *, shut: bool, floor: int = NEVER, whole_cluster: bool = True) -> None:
         self.is_open = not shut
         self.ends: dict[Partition, int] | None = None
+        self.floor = floor
         self._whole_cluster = whole_cluster
         self._n_shards = 0
         self._settled_at = 0.0
@@ -56,7 +58,8 @@ class Gate:
         everyone = n_shards >= n_all if self._whole_cluster else now - self._settled_at >= _SETTLED_SECONDS
         gathered = {key: pane for report in reports for key, pane in report.gathered.items()}
         behind = any(gathered.get(key, pane) < pane for key, pane in closed.items())
-        self.is_open = everyone and not behind and all(report.passed for report in reports)
+        reached = min(closed.values(), default=NEVER) >= self.floor
+        self.is_open = everyone and not behind and reached and all(report.passed for report in reports)
         return self.is_open
 
     def sentence(self, reports: Sequence[Report]) -> str:

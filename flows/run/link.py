@@ -54,6 +54,7 @@ class Report(msgspec.Struct):
     holding: str = ""  # the partition that the watermark waits for
     all_idle: bool = False
     n_shards: int = 0
+    shown_up_to: int = -1  # the pane up to which the furthest shard here is shown
     passed: bool = False  # every shard here has merged all that the gate asks for
     closed: dict[str, int] = {}  # while the gate is shut: shard → pane it has closed up to
     gathered: dict[str, int] = {}  # likewise: shard → pane that the gather step has heard of

@@ -163,6 +163,11 @@ class Page(Watcher):
                 return False
         return True
 
+    @property
+    def shown_up_to(self) -> int:
+        """The pane up to which the furthest shard here is shown."""
+        return max(list(self._shown_up_to.values()), default=NEVER)
+
     def closed_up_to(self) -> dict[str, int]:
         """Shard → the pane it has closed up to."""
         return {key: shard.position for key, shard in list(self.shards.items()) if key != OVERFLOW}

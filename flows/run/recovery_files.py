@@ -52,18 +52,20 @@ def check(parts: Sequence[Path]) -> None:
     files = {part: _read(part) for part in parts}
     resume = _resume_epoch(files.values())
     for step in _STEPS:
-        _check_ages({part: file.stored[step] for part, file in files.items() if step in file.stored}, resume)
+        # A stop at the end of an epoch can find some slots before it and others after; they are not stored again.
+        apart = 1 if step == _SLOTS else 0
+        _check_ages({part: file.stored[step] for part, file in files.items() if step in file.stored}, resume, apart)
     slots = max((epoch for file in files.values() for epoch in file.stored.get(_SLOTS, ())), default=None)
     if slots is not None and not resume - 1 <= slots <= resume + _AHEAD:
         found = f"{parts[0].parent} has state of epoch {slots}, and epoch {resume} was begun"
         raise StateError(found, _ONE_AGE, _OLD)
 
 
-def _check_ages(epochs: Mapping[Path, list[int]], resume: int) -> None:
+def _check_ages(epochs: Mapping[Path, list[int]], resume: int, most_apart: int) -> None:
     """Of one step: what the engine would take of each file must be of one epoch."""
     newest = {part: max(stored) for part, stored in epochs.items()}
     taken = {part: max((epoch for epoch in stored if epoch < resume), default=0) for part, stored in epochs.items()}
-    for ages, apart in ((newest, _AHEAD), (taken, 0)):
+    for ages, apart in ((newest, _AHEAD), (taken, most_apart)):
         oldest = min(ages, key=lambda part: ages[part], default=None)
         if oldest is not None and max(ages.values()) - ages[oldest] > apart:
             found = f"{oldest} is older than the others (epoch {ages[oldest]}, they are at {max(ages.values())})"

@@ -5,6 +5,7 @@
       manifest.json     format, steps, recovery partitions, frozen settings
       start.json        where the topics were read from at the very first start
       crashes.json      records that workers died of
+      shown-0.json      the last pane that machine 0 has shown
       recovery/         part-0.sqlite3 …: the dataflow engine's, never opened while it runs
 
 Two runs on one recovery directory give no error and lose state, and so does one file that is older than the others:
@@ -69,6 +70,7 @@ class StateDirectory:
         self.recovery = path / "recovery"
         self.starts_file = path / "start.json"
         self.crashes_file = path / "crashes.json"
+        self._shown_file = path / f"shown-{machine}.json"
         self._manifest_file = path / "manifest.json"
         self._machine = machine
         self._locks: list[int] = []
@@ -139,7 +141,7 @@ class StateDirectory:
             _log.error("state was given up, as --accept-state-loss says", why=str(error), put_aside=str(aside))
             if self.recovery.exists():
                 self.recovery.rename(aside)
-            for file in (self._manifest_file, self.starts_file, self.crashes_file):
+            for file in (self._manifest_file, self.starts_file, self.crashes_file, self._shown_file):
                 file.unlink(missing_ok=True)
             self._make(frozen)
             return False
@@ -196,6 +198,24 @@ class StateDirectory:
             )
             raise StateError(found, f"this release reads format {FORMAT}", f"Run the release that wrote it, {ACCEPT}.")
         return manifest
+
+    # What was shown
+
+    def shown_up_to(self) -> int:
+        """The last pane that was shown, -1 where none is known."""
+        try:
+            return int(self._shown_file.read_text())
+        except (OSError, ValueError):
+            return -1
+
+    def show_up_to(self, pane: int) -> None:
+        """Remember the last pane that was shown; on a full disk that is not worth an end."""
+        partial = self._shown_file.with_suffix(".partial")
+        try:
+            partial.write_text(str(pane))
+            partial.replace(self._shown_file)
+        except OSError as error:
+            _log.warning("what was shown is not remembered", file=str(self._shown_file), why=error.strerror)
 
     # What it takes
 

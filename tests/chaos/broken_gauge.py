@@ -53,7 +53,8 @@ def _broken(*given: Any, **named: Any) -> Any:
     return decoder
 
 
-encodings.decoder = _broken
+if __name__ in ("__main__", "__mp_main__"):  # the tests import its names, and keep their decoders
+    encodings.decoder = _broken
 
 if __name__ == "__mp_main__" and AT_ONCE in os.environ:
     os._exit(3)

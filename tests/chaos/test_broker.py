@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -93,7 +94,9 @@ def test_a_broker_that_stands_still_closes_no_pane_for_idleness(
         eventually(gauge.is_ready, "it is ready again")
 
 
-def test_a_broker_that_is_away_for_a_minute_costs_nothing(broker_factory: Callable[..., Broker], tmp_path: Path) -> None:
+def test_a_broker_that_is_away_for_a_minute_costs_nothing(
+    broker_factory: Callable[..., Broker], tmp_path: Path
+) -> None:
     own, of = broker_factory(), stream(23)
     topic, rows = own.create_topic("away", 4), order(of, 0)
     half = len(rows) // 2
@@ -157,6 +160,29 @@ def test_a_stop_is_answered_while_the_broker_is_away(broker_factory: Callable[..
             wait_records(gauge.start(), topic, 10)
 
 
+def test_a_broker_that_comes_back_from_a_backup_has_nothing_counted_twice(
+    broker_factory: Callable[..., Broker], tmp_path: Path
+) -> None:
+    own = broker_factory()
+    topic = own.create_topic("restored", 1)
+    feed(own, topic, 0, range(10))
+    own.stop()
+    shutil.copytree(own.folder / "data", own.folder / "backup")
+    own.start()
+    feed(own, topic, 0, range(10, 30))
+    with Gauge(tmp_path, own.bootstrap, [topic]) as gauge, Scraper(gauge) as scraper:
+        wait_records(gauge, topic, 30)
+        own.stop()
+        shutil.rmtree(own.folder / "data")
+        (own.folder / "backup").rename(own.folder / "data")
+        own.start()
+        eventually(lambda: "shorter than what was read" in gauge.log, "it says so", 60.0)
+        gauge.wait_ready()
+        feed(own, topic, 0, range(30, 33), compression="gzip")  # by a client that knows nothing of before
+        wait_records(gauge, topic, 33)
+        assert scraper.went_back == []
+
+
 def test_authorization_that_is_taken_away_and_given_back(broker_factory: Callable[..., Broker], tmp_path: Path) -> None:
     own = broker_factory(
         properties={
@@ -188,7 +214,13 @@ def test_authorization_that_is_taken_away_and_given_back(broker_factory: Callabl
         time.sleep(2.0)
         assert states(gauge, topic) == failed
         only = AclBindingFilter(
-            ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, None, None, AclOperation.READ, AclPermissionType.DENY
+            ResourceType.TOPIC,
+            topic,
+            ResourcePatternType.LITERAL,
+            None,
+            None,
+            AclOperation.READ,
+            AclPermissionType.DENY,
         )
         for removed in own.admin.delete_acls([only]).values():
             assert len(removed.result(20)) == 1
@@ -239,7 +271,7 @@ def test_a_password_is_used_and_never_shown(
         wait_records(gauge, topic, 10)
         gauge.wait_ready()
         shown = subprocess.run(
-            [sys.executable, "-m", "flows.cli", "config", "show", tmp_path / "streamgauge.yaml"],
+            [sys.executable, "-m", "flows.cli", "config", "show", "--config", tmp_path / "streamgauge.yaml"],
             capture_output=True,
             text=True,
             check=True,

@@ -195,3 +195,13 @@ def test_workers_that_die_for_no_records_sake_end_the_run(
         assert gauge.process.wait(60.0) == 70
         assert 3 <= gauge.log.count("workers started") <= 6
         assert "for no record's sake" in gauge.log
+
+
+def test_a_restart_before_anything_was_shown_is_ready(broker: Broker, tmp_path: Path) -> None:
+    topic = broker.create_topic("restart-empty", 2)
+    with Gauge(tmp_path, broker.bootstrap, [topic]) as gauge:
+        for _ in range(2):
+            gauge.wait_ready()
+            assert gauge.stop() == 0
+            gauge.start()
+        gauge.wait_ready(20.0)

@@ -182,7 +182,7 @@ class Broker(Server):
             try:
                 self.end_offsets(name)
             except KafkaException as error:  # the broker has said that it leads, and does not know it yet
-                if error.args[0].code() == KafkaError.NOT_LEADER_FOR_PARTITION:
+                if error.args[0].code() in (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.UNKNOWN_LEADER_EPOCH):
                     return False
                 raise
             return True
