@@ -21,11 +21,19 @@ setup: $(VENV)/ready ## make .venv with everything in it (PYTHON=... names the P
 	@true
 
 .PHONY: demo
-demo: demo/traces.pb.zst ## replay 15 minutes with an incident, and show what happened
-	@$(BIN)/streamgauge replay demo/traces.pb.zst --openmetrics demo/streamgauge.om --samples demo/samples.csv.gz
+demo: demo/traces.pb.zst ## replay 15 minutes with an incident, and show what happened and who is paged
+	@rm -f demo/alerts.jsonl
+	@$(BIN)/streamgauge replay demo/traces.pb.zst --slos 'deploy/slos/*.yaml' --seed datasets/demo.seed.json \
+		--openmetrics demo/streamgauge.om --samples demo/samples.csv.gz --alerts demo/alerts.jsonl
 
 demo/traces.pb.zst: datasets/demo.yaml datasets/platform.yaml | setup
 	@$(BIN)/streamgauge generate datasets/demo.yaml $@
+
+.PHONY: seed
+seed: setup ## make datasets/demo.seed.json anew, after a change of deploy/slos (minutes, 400 MB)
+	@$(BIN)/streamgauge generate datasets/demo_before.yaml demo/before/traces.pb.zst
+	@$(BIN)/streamgauge slo seed demo/before/traces.pb.zst --slos 'deploy/slos/*.yaml' --out datasets/demo.seed.json
+	@rm -r demo/before
 
 .PHONY: test
 test: setup ## all tests, also the slow ones

@@ -36,6 +36,7 @@ from flows.report import as_data, show
 from flows.rules import Rules
 from flows.slo.announce import announce
 from flows.slo.publish import slo_samples
+from flows.slo.seed import read_seed, seeded
 from flows.sources import LocalSink, RecordingSource
 from flows.summary import Found, Summary
 
@@ -49,9 +50,10 @@ if TYPE_CHECKING:
     from flows.shard import Closed
     from flows.slo.judge import SloShown
     from flows.slo.promise import Promise
+    from flows.slo.seed import Seed
     from flows.windows import WindowSamples
 
-_LOCKSTEP = timedelta(0)
+LOCKSTEP = timedelta(0)
 """An epoch for each read: lanes of several processes then advance together, and none piles up ahead of the others."""
 
 _PIPED_WIDTH = 100
@@ -72,6 +74,7 @@ class Job:
     samples: bool = False
     dead_letters: bool = False
     promises: tuple[Promise, ...] = ()
+    seed: Seed | None = None
 
     def open(self) -> Recording:
         """The recording, told by its bytes."""
@@ -93,7 +96,7 @@ class Worker:
         self.recording = job.open()
         config = job.config
         counters = job.openmetrics or registry is not None
-        self.rules = Rules.of(config, step_ns=job.step_ns, counters=counters, promises=job.promises)
+        self.rules = seeded(Rules.of(config, step_ns=job.step_ns, counters=counters, promises=job.promises), job.seed)
         dimensions = [dimension.label for dimension in config.decoder_dimensions()]
         self._publisher = Publisher(self.rules, dimensions, config.span_metrics.bounds_ms, job.step_ns)
         self._registry = registry
@@ -202,6 +205,7 @@ def replay(
     dead_letters: Path | None = None,
     slos: Sequence[str] = (),
     alerts: Path | None = None,
+    seed: Path | None = None,
     signal: str | None = None,
     start_ns: int | None = None,
     end_ns: int | None = None,
@@ -212,7 +216,8 @@ def replay(
     """Replay recordings and show what was found: progress on standard error, the report on standard output.
 
     Raises:
-        UsageError: the step is no multiple of the pane that divides a minute or is one of minutes.
+        UsageError: the step is no multiple of the pane that divides a minute or is one of minutes; there is a seed and
+            nothing is promised.
         DataError: a file is no recording, or holds another signal.
         OutputError: a file cannot be written.
     """
@@ -221,6 +226,7 @@ def replay(
     errors = Console(stderr=True)
     spool = Path(tempfile.mkdtemp(prefix="streamgauge-"))
     try:
+        promises = _promises(config, slos, errors)
         job = Job(
             tuple(recordings),
             config,
@@ -232,7 +238,8 @@ def replay(
             openmetrics is not None,
             samples is not None,
             dead_letters is not None,
-            _promises(config, slos, errors),
+            promises,
+            None if seed is None else read_seed(seed, promises, lambda said: _warn(errors, said)),
         )
         recording = job.open()
         if recording.signal != "spans":
@@ -248,7 +255,7 @@ def replay(
     finally:
         shutil.rmtree(spool, ignore_errors=True)
     for damage in damages:
-        errors.print(f"[yellow]{damage}[/yellow]", highlight=False)
+        _warn(errors, damage)
     if stopped:
         errors.print("Stopped; this is what was computed so far.")
     quantiles = Rules.of(config).windows.quantiles
@@ -269,8 +276,12 @@ def _promises(config: Config, slos: Sequence[str], errors: Console) -> tuple[Pro
 
     loaded = load(patterns, [dimension.label for dimension in config.decoder_dimensions()])
     for warning in loaded.warnings:
-        errors.print(f"[yellow]{warning}[/yellow]", highlight=False)
+        _warn(errors, warning)
     return loaded.promises
+
+
+def _warn(errors: Console, said: str) -> None:
+    errors.print(f"[yellow]{said}[/yellow]", highlight=False)
 
 
 def _write_alerts(found: Found, path: Path) -> str:
@@ -310,14 +321,14 @@ def _run_here(job: Job, errors: Console) -> tuple[Found, bool, list[str]]:
     try:
         with Progress(errors, worker.recording.total_bytes) as progress:
             progress.watch(lambda: (worker.recording.bytes_read, worker.summary.found))
-            run_main(worker.flow, epoch_interval=_LOCKSTEP)  # type: ignore[no-untyped-call]
+            run_main(worker.flow, epoch_interval=LOCKSTEP)  # type: ignore[no-untyped-call]
     finally:
         signals.signal(signals.SIGINT, before)
     found = worker.finish()
-    return found, stop.is_set(), _said(worker.recording)
+    return found, stop.is_set(), damages_of(worker.recording)
 
 
-def _said(recording: Recording) -> list[str]:
+def damages_of(recording: Recording) -> list[str]:
     """What a person should know of damaged files."""
     return [
         f"{damage.path} is {damage.reason}: {damage.detail}; {damage.dropped_bytes:,} bytes were dropped, "
@@ -338,9 +349,9 @@ def _work(job: Job, number: int, addresses: list[str], stop: Any, progress: Any,
 
     done = threading.Event()
     threading.Thread(target=report, daemon=True).start()
-    cluster_main(worker.flow, addresses, number, epoch_interval=_LOCKSTEP)  # type: ignore[no-untyped-call]
+    cluster_main(worker.flow, addresses, number, epoch_interval=LOCKSTEP)  # type: ignore[no-untyped-call]
     done.set()
-    answer.send((worker.finish(), _said(worker.recording)))
+    answer.send((worker.finish(), damages_of(worker.recording)))
     answer.close()
 
 

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from detectors.histogram import QUANTILE_UNIT
 from flows.decode.batch import KINDS
+from flows.units import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -215,14 +216,14 @@ def _alerts(found: Found) -> Table:
     table = Table(title="Alerts, as they would have been raised", title_justify="left", box=SIMPLE_HEAD)
     table.add_column("when", no_wrap=True)
     table.add_column("severity", no_wrap=True)
-    table.add_column("what", overflow="fold")
+    table.add_column("service", overflow="fold", max_width=18)
+    table.add_column("what and why", overflow="fold")
     table.add_column("lasted", justify="right", no_wrap=True)
     for each in found.alerts:
         labels, annotations = dict(each.labels), dict(each.annotations)
-        said = f"{labels['alertname']}: {annotations['summary']}"
-        tier = f" (tier {annotations['tier']})" if "tier" in annotations else ""
-        lasted = "goes on" if each.ends_at_ns is None else seconds((each.ends_at_ns - each.starts_at_ns) / 1e9)
-        table.add_row(clock(each.starts_at_ns), labels["severity"], said + tier, lasted)
+        said = f"{labels['alertname']}: {annotations['summary']}. {annotations['description']}"
+        lasted = "goes on" if each.ends_at_ns is None else format_duration(each.ends_at_ns - each.starts_at_ns)
+        table.add_row(clock(each.starts_at_ns), labels["severity"], labels["service"], said, lasted)
     return table
 
 

@@ -16,6 +16,7 @@ Examples:
   streamgauge replay traces.pb.zst
   streamgauge replay traces-1.json traces-2.json --from 2026-03-02T09:05:00Z --to 2026-03-02T09:10:00Z
   streamgauge replay traces.pb.zst --openmetrics history.om --step 1m
+  streamgauge replay traces.pb.zst --slos 'slos/*.yaml' --seed history.seed.json --alerts alerts.jsonl
   zstdcat traces.pb.zst | streamgauge replay - --signal traces --json
 
 \b
@@ -68,6 +69,10 @@ def _replay(
     alerts: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Append every alert's beginning and end, as JSON lines.")
     ] = None,
+    seed: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="What the SLOs counted before, by `streamgauge slo seed`."),
+    ] = None,
     signal: Annotated[
         Signal | None, typer.Option(help="What the recording holds, where its name does not say.")
     ] = None,
@@ -103,6 +108,7 @@ def _replay(
         dead_letters=dead_letters,
         slos=slos or (),
         alerts=alerts,
+        seed=seed,
         signal="spans" if signal else None,
         start_ns=start,
         end_ns=end,
@@ -116,6 +122,16 @@ def _check(recordings: list[str], start_ns: int | None, end_ns: int | None) -> N
     """Refuse what cannot be, before anything slow is imported."""
     if start_ns is not None and end_ns is not None and start_ns >= end_ns:
         raise UsageError("--from is not before --to", hint="Swap them, or leave one out.")
+    check_recordings(recordings)
+
+
+def check_recordings(recordings: list[str]) -> None:
+    """Refuse what is no list of files, nor standard input.
+
+    Raises:
+        UsageError: standard input stands among files.
+        InputError: a file is not there.
+    """
     if "-" in recordings and len(recordings) > 1:
         raise UsageError("- stands among other recordings", "standard input is read alone", "Give one or the other.")
     for recording in recordings:

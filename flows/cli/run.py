@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from flows.config import Config
     from flows.slo.promise import Promise
+    from flows.slo.seed import Seed
 
 _EPILOG = """\b
 Examples:
@@ -61,6 +62,12 @@ def _run(
     alerts: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Append every alert's beginning and end, as JSON lines.")
     ] = None,
+    seed: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="What the SLOs counted before, by `streamgauge slo seed`; only new SLOs take it."
+        ),
+    ] = None,
     accept_state_loss: Annotated[
         bool, typer.Option("--accept-state-loss", help="Begin anew where the state cannot be used; it is put aside.")
     ] = False,
@@ -80,7 +87,14 @@ def _run(
     machines = tuple(addresses.split(",")) if addresses else ()
     place = Place(workers, _machine(machine, machines), machines)
     promises = _promises(loaded, slos or loaded.slos)
-    supervisor = Supervisor(loaded, place, promises=promises, alert_lines=alerts, accept_state_loss=accept_state_loss)
+    supervisor = Supervisor(
+        loaded,
+        place,
+        promises=promises,
+        seed=_seed(seed, promises),
+        alert_lines=alerts,
+        accept_state_loss=accept_state_loss,
+    )
     raise typer.Exit(supervisor.run())
 
 
@@ -95,6 +109,16 @@ def _promises(config: Config, patterns: Sequence[str]) -> tuple[Promise, ...]:
     for warning in loaded.warnings:
         log.get("slos").warning("a part of an SLO is ignored", what=warning)
     return loaded.promises
+
+
+def _seed(path: Path | None, promises: tuple[Promise, ...]) -> Seed | None:
+    """What the promises counted before; what is of none of them is said once."""
+    if path is None:
+        return None
+    from flows import log
+    from flows.slo.seed import read_seed
+
+    return read_seed(path, promises, lambda said: log.get("slos").warning("a part of the seed is ignored", what=said))
 
 
 def _check(config: Config, workers: int) -> None:

@@ -1,16 +1,16 @@
-"""`streamgauge slo check | show`: what is wrong with files of promises, and what they mean in minutes and events."""
+"""`streamgauge slo check | show | seed`: what is wrong with files of promises, what they mean, and their history."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flows.cli.options import ConfigFile
+from flows.cli.replay import Signal, check_recordings
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from flows.slo import Promises
 
 _CHECK = """\b
@@ -24,6 +24,11 @@ Examples:
   streamgauge slo show --rate 250 slos/checkout.yaml    budgets in events too, at 250 a second
   streamgauge slo show --config streamgauge.yaml        the files that it names
 """
+_SEED = """\b
+Examples:
+  streamgauge slo seed traces.pb.zst --slos 'slos/*.yaml' --out history.seed.json
+  streamgauge run --config streamgauge.yaml --slos 'slos/*.yaml' --seed history.seed.json
+"""
 
 Files = Annotated[
     list[str] | None,
@@ -36,6 +41,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Check and explain SLOs.")
     group.command("check", epilog=_CHECK)(_check)
     group.command("show", epilog=_SHOW)(_show)
+    group.command("seed", epilog=_SEED)(_seed)
     app.add_typer(group, name="slo")
 
 
@@ -61,6 +67,35 @@ def _show(
 
     for promise in _loaded(files, config).promises:
         typer.echo(explain(promise, rate))
+
+
+def _seed(
+    recordings: Annotated[list[str], typer.Argument(metavar="RECORDING", help="What `streamgauge replay` reads.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The seed to write (JSON).")],
+    slos: Annotated[
+        list[str] | None,
+        typer.Option("--slos", metavar="GLOB", help="OpenSLO files, instead of the configuration's; repeatable."),
+    ] = None,
+    config: ConfigFile = None,
+    signal: Annotated[
+        Signal | None, typer.Option(help="What the recording holds, where its name does not say.")
+    ] = None,
+) -> None:
+    """Count a recording for SLOs, so that new ones begin with a history: --seed of run and replay.
+
+    Without one, a tier is armed once it has seen half of its long window.
+    """
+    check_recordings(recordings)
+    from flows.config import load
+    from flows.errors import UsageError
+
+    settings = load(config)
+    if not slos and not settings.slos:
+        raise UsageError("there are no SLOs", "a seed holds what they counted", "Name their files with --slos.")
+    promises = _loaded(slos, config).promises
+    from flows.slo.seeding import make_seed  # brings the dataflow engine
+
+    typer.echo(make_seed(recordings, promises, settings, out, "spans" if signal else None))
 
 
 def _loaded(files: list[str] | None, config: Path | None) -> Promises:

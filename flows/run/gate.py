@@ -2,7 +2,7 @@
 
 Every shard must have merged, of every partition, all that was there when the workers started, must know whether it is
 idle, and what concerns several shards must have been gathered. Then no counter goes back. Only what idleness closed is
-no function of the stream: for its sake the last pane that was shown is remembered too, and reached before the gate opens.
+no function of the stream: for its sake the last pane that was shown is remembered too, and reached before it opens.
 """
 
 from __future__ import annotations

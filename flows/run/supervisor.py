@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from flows.config import Config
     from flows.slo.promise import Promise
+    from flows.slo.seed import Seed
 
 GAVE_UP, KILLED = 70, 75
 """Exit codes: crashes that no record explains; a stop that took too long."""
@@ -64,6 +65,7 @@ class Supervisor:
         config: with a `kafka` section.
         place: which workers of the cluster are ours.
         promises: of the SLOs.
+        seed: what they counted before.
         alert_lines: a file that every alert's beginning and end is appended to.
         accept_state_loss: begin anew where the state cannot be used.
         work: the life of a worker process.
@@ -75,6 +77,7 @@ class Supervisor:
         place: Place = Place(),  # noqa: B008  immutable
         *,
         promises: tuple[Promise, ...] = (),
+        seed: Seed | None = None,
         alert_lines: Path | None = None,
         accept_state_loss: bool = False,
         work: Callable[[Work, Connection], None] = work,
@@ -86,6 +89,7 @@ class Supervisor:
         self._work = work
         self._stop = threading.Event()
         self._promises = promises
+        self._seed = seed
         self._alerting = Alerting(config, alert_lines)
         self._view = View(config, place.workers, self._alerting)
         self._cluster = Cluster(
@@ -133,10 +137,10 @@ class Supervisor:
         backoff = _FIRST_BACKOFF_SECONDS
         while True:
             begun = monotonic()
-            run = Run(self._config, self._promises, self._place, state, crashes, self._work)
-            gate = Gate(shut=resumed, whole_cluster=not self._place.addresses)
+            run = Run(self._config, self._promises, self._place, state, crashes, self._work, self._seed)
+            gate = Gate(shut=resumed, floor=state.shown_up_to(), whole_cluster=not self._place.addresses)
             self._view.begin(run, gate)
-            ended = self._watch(run, gate)
+            ended = self._watch(run, gate, state)
             if self._stop.is_set():
                 return run.stop(self._config.supervision.stop_grace_ns / 1e9)
             run.kill()
@@ -156,7 +160,7 @@ class Supervisor:
                 return 0
             backoff = min(2 * backoff, self._config.supervision.restart_backoff_most_ns / 1e9)
 
-    def _watch(self, run: Run, gate: Gate) -> Ended:
+    def _watch(self, run: Run, gate: Gate, state: StateDirectory) -> Ended:
         """Follow the workers until one ends or hangs, or a stop is asked for."""
         asking: threading.Thread | None = None
         while not self._stop.is_set():
@@ -171,6 +175,11 @@ class Supervisor:
             hanging = run.hanging(self._config.supervision.hang_ns / 1e9)
             if hanging is not None:
                 return hanging
+            if gate.is_open:
+                shown = max((report.shown_up_to for report in run.reports), default=gate.floor)
+                if shown > gate.floor:
+                    gate.floor = shown
+                    state.show_up_to(shown)
             self._alerting.look(run.reports, is_open=gate.is_open)
             self._view.refresh()
         return Ended("a stop was asked for", 0)
@@ -215,6 +224,7 @@ class Run:
         state: StateDirectory,
         crashes: Crashes,
         work: Callable[[Work, Connection], None],
+        seed: Seed | None = None,
     ) -> None:
         spawn = get_context("spawn")
         first = place.machine * place.workers
@@ -245,6 +255,7 @@ class Run:
                 timedelta(seconds=epoch),
                 crashes.skip,
                 promises,
+                seed,
                 self.notes[index] if self.notes else None,
             )
             process = spawn.Process(target=work, args=(asked, theirs), name=f"worker {first + index}")

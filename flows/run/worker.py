@@ -31,6 +31,7 @@ from flows.run.allocator import keep_memory
 from flows.run.dead_letters import DeadLetterSink
 from flows.run.link import PartitionReport, Report, encode_report
 from flows.run.page import Page
+from flows.slo.seed import seeded
 from flows.sources import LocalSink
 from flows.telemetry import Counts, Telemetry
 
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from flows.kafka.reader import Coordinates
     from flows.kafka.source import KafkaSlot
     from flows.slo.promise import Promise
+    from flows.slo.seed import Seed
 
 ORPHANED = 75
 """Exit code of a worker whose supervisor is gone."""
@@ -66,6 +68,7 @@ class Work:
     epoch: timedelta
     skip: frozenset[Coordinates] = field(default_factory=frozenset)
     promises: tuple[Promise, ...] = ()
+    seed: Seed | None = None  # what they counted before
     careful: Path | None = None  # where to note each record before it is decoded
 
 
@@ -109,7 +112,7 @@ class Worker:
         self._passed = False
         self._started = False
         self._start_positions: dict[str, int] = {}
-        rules = Rules.of(config, step_ns=config.time.pane_ns, promises=asked.promises)
+        rules = seeded(Rules.of(config, step_ns=config.time.pane_ns, promises=asked.promises), asked.seed)
         shard, windows = replace(rules.shard, newest_only=True), replace(rules.windows, newest_only=True)
         self.rules = replace(rules, shard=shard, windows=windows)  # a page has no past
         self.page = Page(config, self.rules)
@@ -229,6 +232,7 @@ class Worker:
             holding=holding,
             all_idle=all_idle,
             n_shards=len(page.shards),
+            shown_up_to=page.shown_up_to,
             tallies={
                 source: {f"{what}/{label}": count for (what, label), count in tally.items()}
                 for source, tally in page.total_tallies().items()

@@ -16,9 +16,12 @@ from detectors.tiers import DAY_NS, MINUTE_NS
 from detectors.timeslices import Timeslices, slice_counts
 from flows.slo.counting import Column
 from flows.slo.promise import Calendar, Promise, Rolling
+from flows.slo.seen import Seen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from flows.slo.seed import Seed
 
 _UNITS: dict[str, Any] = {"d": "day", "w": "week", "M": "month", "Q": "quarter", "Y": "year"}
 _CALENDAR_NS = 30 * DAY_NS
@@ -55,13 +58,24 @@ class Bank:
         promises: that they count for.
         pane_ns: length of a pane.
         begin: the pane that closes first.
+        seed: what rows that are new here counted before.
     """
 
-    def __init__(self, budgeting: Budgeting, promises: Sequence[Promise], pane_ns: int, begin: int) -> None:
+    def __init__(
+        self,
+        budgeting: Budgeting,
+        promises: Sequence[Promise],
+        pane_ns: int,
+        begin: int,
+        seed: Seed | None = None,
+    ) -> None:
         self.budgeting = budgeting
         self.promises = promises
         self.rings = Rings(self._rules(budgeting, promises, pane_ns), begin)
         self.rows: dict[tuple[Column, float], int] = {}
+        self.seen = Seen()
+        self._seed = seed
+        self._is_closing = False  # a pane: it is counted in the position already
         slice_panes = budgeting.slice_ns // pane_ns
         self._slices = Timeslices(slice_panes, begin) if slice_panes else None
         self._calendar = CalendarCounts(self._calendar_rules(pane_ns), begin) if budgeting.calendar else None
@@ -81,19 +95,49 @@ class Bank:
 
     def row(self, column: Column, target: float) -> int:
         """The row of a column, made where it is new; `target` is that of its slices, 0 where there are none."""
-        row = self.rows.get((column, target))
-        if row is None:
-            row = self.rows[column, target] = int(self.rings.add_rows(1)[0])
-            if self._slices is not None:
-                self._slices.set([row], np.array([target]))
-            if self._calendar is not None:
-                self._calendar.clear([row])
-        return row
+        self.make_rows([(column, target)])
+        return self.rows[column, target]
+
+    def make_rows(self, wanted: Sequence[tuple[Column, float]]) -> None:
+        """Rows of columns, made where they are new; many at once cost little and leave no room to spare."""
+        new = [key for key in dict.fromkeys(wanted) if key not in self.rows]
+        if not new:
+            return
+        rows = self.rings.add_rows(len(new))
+        self.rows.update(zip(new, rows.tolist(), strict=True))
+        self.seen.clear(rows)
+        if self._slices is not None:
+            self._slices.set(rows, np.array([target for _, target in new]))
+        if self._calendar is not None:
+            self._calendar.clear(rows)
+        if self._seed is not None:
+            self._prime(new, rows, self._seed)
+
+    def seeded(self) -> list[tuple[Column, float]]:
+        """The rows of groups that the seed knows, of promises that have no row yet."""
+        begun = {column.state_key for column, _ in self.rows}
+        return [
+            (Column(promise.state_key, group), slice_target(promise))
+            for promise in self.promises
+            if self._seed is not None and promise.group_by is not None and promise.state_key not in begun
+            for group in self._seed.groups(promise.state_key)
+        ]
+
+    def _prime(self, new: Sequence[tuple[Column, float]], rows: np.ndarray, seed: Seed) -> None:
+        """Give new rows their past, up to the pane with which they begin; a calendar counts nothing of it."""
+        begin, pane_ns = self.rings.position - self._is_closing, self.rings.rules.pane_ns
+        for (column, _), row in zip(new, rows.tolist(), strict=True):
+            history = seed.histories.get(column)
+            if history is not None:
+                past = history.before(begin, pane_ns)
+                self.rings.add(np.full(len(past.panes), row), past.panes, past.counts)
+                self.rings.since[row] = begin - history.panes(pane_ns)
 
     # Counting
 
     def advance(self, position: int) -> None:
-        """Close all panes before a position."""
+        """Close all panes before a position; what was counted of them follows, then `settle`."""
+        self._is_closing = True
         self.rings.advance(position)
         if self._slices is not None:
             self._slices.advance(position)
@@ -113,6 +157,7 @@ class Bank:
             changes = self._slices.judge()
             if len(changes.rows):
                 self._add(changes.rows, changes.panes, changes.counts)
+        self._is_closing = False
 
     def _add(self, rows: np.ndarray, panes: np.ndarray, counts: np.ndarray) -> None:
         self.rings.add(rows, panes, counts)
@@ -162,6 +207,7 @@ class Bank:
         """Plain values and arrays."""
         return {
             "rings": self.rings.snapshot(),
+            "seen": self.seen.snapshot(),
             "slices": None if self._slices is None else self._slices.snapshot(),
             "calendar": None if self._calendar is None else self._calendar.snapshot(),
             "rows": [[*column, target, row] for (column, target), row in self.rows.items()],
@@ -171,6 +217,7 @@ class Bank:
         """The state that `snapshot` gave; rows that no promise asks for any more are forgotten."""
         pane_ns = self.rings.rules.pane_ns
         self.rings = Rings.restore(fields["rings"], self.windows_ns)
+        self.seen.restore(fields["seen"])
         if self._slices is not None and fields["slices"] is not None:
             self._slices = Timeslices.restore(fields["slices"])
         if self._calendar is not None and fields["calendar"] is not None:

@@ -6,40 +6,44 @@ it. Everything is a function of closed panes, in order.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from detectors.burn_rate import burn_rate, seconds_to_fire, time_to_exhaustion
-from detectors.evaluation import TierState, error_ratio, evaluate
-from detectors.guard import MIN_EVENTS
-from detectors.rings import BAD, RAW_TOTAL, TOTAL
-from detectors.tiers import HOUR_NS, MINUTE_NS
+from detectors.tiers import MINUTE_NS
 from flows.records import Partition
 from flows.series import OVERFLOW, SHARDS
+from flows.slo.alerting import alerts, judge
 from flows.slo.bank import Bank, Budgeting, slice_target
-from flows.slo.counting import Column, Counted
+from flows.slo.counting import Column
+from flows.slo.figures import figures
+from flows.slo.lines import Line, Lines
 from flows.slo.machine import Machine
+from flows.slo.shown import SloAlert as SloAlert  # whoever asks a judge finds its answers here
+from flows.slo.shown import SloFigures as SloFigures
+from flows.slo.shown import SloShown as SloShown
+from flows.slo.shown import WindowFigures as WindowFigures
+from flows.slo.waiting import Waiting
 from flows.snapshot import pack, unpack
 from flows.watermark import NEVER, PartitionProgress, Progress, TimeRules, Watermark
 
 if TYPE_CHECKING:
-    from detectors.tiers import Severity
+    from collections.abc import Sequence
+
     from flows.shard import Closed
-    from flows.slo.promise import Promise, UserTier
+    from flows.slo.counting import Counted
+    from flows.slo.promise import Promise
+    from flows.slo.seed import Seed
+    from flows.slo.waiting import Rows
 
 KEY = "slo"
 """The dataflow's key of the judge."""
 
-SPENT = (50, 90, 100)
-"""Per cent of the budget at which an alert says so."""
-
 _SOURCES = SHARDS + 1
 _VERSION = 1
-_WEIGHT_BITS = 20
-_RESOLVED_FOR_NS = 20 * MINUTE_NS
-"""How long an alert that ended is still told of: longer than whoever sends it repeats it."""
+_UNSET, _NOT_HERE = -2, -1
 
 
 class SloPart(NamedTuple):
@@ -65,76 +69,7 @@ class SloRules:
 
     promises: tuple[Promise, ...]
     pane_ns: int
-
-
-class WindowFigures(NamedTuple):
-    """One window of one objective."""
-
-    window_ns: int
-    events: int
-    error_ratio: float  # NaN: no events
-    burn_rate: float
-
-
-class SloFigures(NamedTuple):
-    """One objective, or one value of its `group-by`, as of the end of a pane."""
-
-    promise: Promise
-    group: str
-    windows: tuple[WindowFigures, ...]
-    budget_remaining: float  # 1 is untouched; below 0: overspent
-    exhausted_in_s: float  # at the burn of the last hour; inf: never; NaN: unknown
-    armed: bool  # all its tiers
-    unknown: bool  # the shortest window has no events
-
-
-class SloAlert(NamedTuple):
-    """One alert that fires or did lately."""
-
-    name: str  # SLOBurnRate, SLOAbsent, SLOBudgetSpent
-    promise: Promise
-    group: str
-    severity: Severity
-    spent: int  # of SLOBudgetSpent
-    starts_at_ns: int
-    ends_at_ns: int | None
-    says: dict[str, str]
-
-
-class SloShown(NamedTuple):
-    """What the judge shows at the end of a pane."""
-
-    end_ns: int
-    figures: list[SloFigures]
-    alerts: list[SloAlert]
-    is_last: bool  # of those closed at once: what is shown live
-
-
-@dataclass(slots=True, eq=False)
-class _Line:
-    """One promise for one group: a row of counts, tiers, alerts."""
-
-    promise: Promise
-    group: str
-    row: int
-    tiers: tuple[UserTier, ...]
-    machines: dict[str, Machine] = field(default_factory=dict)
-    last_event: int = NEVER  # pane
-    trace: tuple[int, int] = (0, 0)  # of a bad span
-    trace_pane: int = NEVER
-
-    @property
-    def key(self) -> str:
-        """What its alerts are stored under: a changed objective's name is another alert."""
-        return "\x1f".join((self.promise.name, self.promise.service, self.promise.objective_name, self.group))
-
-
-class _Said(NamedTuple):
-    """What a tier says of a line."""
-
-    state: TierState
-    long_ratio: float
-    short_ratio: float
+    seed: Seed | None = None  # what rows counted before they began
 
 
 class SloJudge:
@@ -148,18 +83,17 @@ class SloJudge:
         self.rules = rules
         self.watermark = Watermark(_SOURCES, TimeRules(pane_ns=1, lateness_ns=0))
         self.position = NEVER
-        self._waiting: list[Counted] = []
-        self._banks: list[Bank] = []
-        self._lines: list[list[_Line]] = []  # by bank
-        self._groups: dict[str, set[str]] = {}
-        self._stored: dict[str, list[Any]] = {}  # of lines that are not here (yet)
+        self._waiting = Waiting()
+        self._desks: list[_Desk] = []
+        self._stored: dict[str, Any] = {}  # alerts of lines that are not here (yet)
 
     # Hearing
 
     def hear(self, parts: list[SloPart]) -> list[SloShown]:
         """Take what shards have counted; returns what is shown of the panes that are final now."""
         for part in parts:
-            self._waiting.extend(part.counted)
+            for counted in part.counted:
+                self._waiting.add(part.progress.slot, counted)
             self.watermark.hear(part.progress)
         upto = self.watermark.closable()
         if upto <= self.position:
@@ -177,213 +111,53 @@ class SloJudge:
         for promise in self.rules.promises:
             by_budgeting.setdefault(Budgeting.of(promise), []).append(promise)
         for budgeting, promises in by_budgeting.items():
-            bank = Bank(budgeting, promises, self.rules.pane_ns, position)
+            bank = Bank(budgeting, promises, self.rules.pane_ns, position, self.rules.seed)
             if budgeting.name in stored:
                 bank.restore(stored[budgeting.name])
-            self._banks.append(bank)
-            self._lines.append([])
-            for promise in promises:
-                groups = [column.group for column, _ in bank.rows if column.state_key == promise.state_key]
-                for group in groups if promise.group_by is not None else [""]:
-                    self._line(len(self._banks) - 1, promise, self._capped(promise, group))
+            self._desks.append(_Desk(bank, self._stored))
 
     def _close(self, upto: int) -> list[SloShown]:
-        due = self._due(upto)
+        due = self._waiting.take(upto)
+        at = np.maximum(due.at, self.position)
+        bounds = np.searchsorted(at, np.arange(self.position, upto + 1)).tolist()
         shown = []
-        while self.position < upto:
+        for first, last in pairwise(bounds):
             pane = self.position
             self.position += 1
             end_ns = self.position * self.rules.pane_ns
-            for b, bank in enumerate(self._banks):
-                bank.advance(self.position)
-                for counted, rows in due.get(pane, ()):
-                    self._add(b, counted, rows, pane)
-                bank.settle()
-                self._judge_bank(b, end_ns)
+            rows = due.pick(slice(first, last))
+            for desk in self._desks:
+                desk.close(pane, rows, self._waiting.columns)
+                judge(desk.lines, desk.bank, end_ns)
             is_last = self.position == upto
             if is_last or end_ns % MINUTE_NS == 0:
-                shown.append(SloShown(end_ns, self.figures(), self.alerts(), is_last))
+                shown.append(self._shown(is_last=is_last))
         return shown
-
-    def _due(self, upto: int) -> dict[int, list[tuple[Counted, np.ndarray]]]:
-        """What counts before pane `upto`, by the pane at whose close it does; the rest goes on waiting."""
-        due: dict[int, list[tuple[Counted, np.ndarray]]] = {}
-        waiting, self._waiting = self._waiting, []
-        for counted in waiting:
-            for pane in np.unique(counted.at).tolist():
-                if pane < upto:
-                    due.setdefault(max(pane, self.position), []).append((counted, np.flatnonzero(counted.at == pane)))
-            if (counted.at >= upto).any():
-                self._waiting.append(counted.pick(np.flatnonzero(counted.at >= upto)))
-        return due
-
-    # Counting
-
-    def _add(self, b: int, counted: Counted, rows: np.ndarray, pane: int) -> None:
-        bank = self._banks[b]
-        for target in {slice_target(promise) for promise in bank.promises}:
-            numbers = np.array([self._row(b, column, target) for column in counted.columns], np.int64)
-            mine = rows[numbers[counted.column[rows]] >= 0]
-            if len(mine):
-                which, counts = numbers[counted.column[mine]], counted.counts[mine]
-                bank.add(which, np.minimum(counted.pane[mine], pane), counts)
-                self._note(b, which, counts, counted.trace[mine], pane)
-
-    def _row(self, b: int, column: Column, target: float) -> int:
-        """The row of a column, made where it is new and promised here; -1 where it is not."""
-        bank = self._banks[b]
-        row = bank.rows.get((column, target), -1)
-        if row < 0:
-            for promise in bank.promises:
-                if promise.state_key == column.state_key and slice_target(promise) == target:
-                    row = self._line(b, promise, self._capped(promise, column.group)).row
-        return row
-
-    def _note(self, b: int, rows: np.ndarray, counts: np.ndarray, trace: np.ndarray, pane: int) -> None:
-        """What lines remember beside the counts: that there were events, and which trace was bad."""
-        bad = {
-            row: (int(hi), int(lo)) for row, (hi, lo), n in zip(rows.tolist(), trace, counts[:, BAD], strict=True) if n
-        }
-        seen = set(rows.tolist())
-        for line in self._lines[b]:
-            if line.row in seen:
-                line.last_event = pane
-                if line.row in bad:
-                    line.trace, line.trace_pane = bad[line.row], pane
-
-    def _capped(self, promise: Promise, group: str) -> str:
-        """The group, or the overflow where there are too many."""
-        if promise.group_by is None:
-            return ""
-        groups = self._groups.setdefault(promise.state_key, set())
-        if group not in groups and len(groups) >= promise.group_by.cap:
-            return OVERFLOW
-        groups.add(group)
-        return group
-
-    def _line(self, b: int, promise: Promise, group: str) -> _Line:
-        for line in self._lines[b]:
-            if line.promise is promise and line.group == group:
-                return line
-        row = self._banks[b].row(Column(promise.state_key, group), slice_target(promise))
-        line = _Line(promise, group, row, promise.alert_tiers()[0])
-        stored = self._stored.pop(line.key, None)
-        if stored is not None:
-            machines, line.last_event, (high, low), line.trace_pane = stored
-            line.machines = {key: Machine.restore(fields) for key, fields in machines.items()}
-            line.trace = high, low
-        self._lines[b].append(line)
-        return line
-
-    # Judging
-
-    def _judge_bank(self, b: int, end_ns: int) -> None:
-        bank, lines = self._banks[b], self._lines[b]
-        if not lines:
-            return
-        pairs: dict[tuple[int, int], list[tuple[_Line, UserTier]]] = {}
-        for line in lines:
-            for each in line.tiers:
-                pairs.setdefault((each.long_ns, each.short_ns), []).append((line, each))
-        said: dict[_Line, dict[str, _Said]] = {}
-        for (long_ns, short_ns), watched in pairs.items():
-            rows = np.array([line.row for line, _ in watched], np.int64)
-            floors = [_floor(line, each) for line, each in watched]
-            found = evaluate(
-                bank.filled(long_ns)[rows],
-                bank.window(short_ns)[rows],
-                np.array([each.threshold for line, each in watched]),
-                bank.rings.armed(long_ns)[rows],
-                np.array([guarded for guarded, _ in floors]),
-                np.array([least for _, least in floors], np.int64),
-            )
-            for i in np.flatnonzero(found.state != TierState.RELEASED).tolist():
-                line, each = watched[i]
-                ratios = float(found.long_ratio[i]), float(found.short_ratio[i])
-                said.setdefault(line, {})[each.name] = _Said(TierState(found.state[i]), *ratios)
-        remaining = self._remaining(b)
-        for line, left in zip(lines, remaining.tolist(), strict=True):
-            for severity in ("critical", "warning"):
-                _judge_tiers(line, severity, said.get(line, {}), end_ns)
-            self._judge_absence(line, end_ns)
-            _judge_budget(line, left, end_ns)
-
-    def _remaining(self, b: int) -> np.ndarray:
-        rows = np.array([line.row for line in self._lines[b]], np.int64)
-        return self._banks[b].remaining(rows, np.array([line.promise.objective for line in self._lines[b]]))
-
-    def _judge_absence(self, line: _Line, end_ns: int) -> None:
-        """No events for as long as a total outage would need to fire."""
-        if not line.promise.policy.alerts_on_absence or line.last_event == NEVER:
-            return
-        silent_ns = end_ns - (line.last_event + 1) * self.rules.pane_ns
-        seconds = [seconds_to_fire(1.0, each.threshold, each.long_ns) for each in line.tiers]
-        is_absent = silent_ns >= min(seconds, default=60.0) * 1e9
-        if not is_absent and "absent" not in line.machines:
-            return
-        machine = line.machines.setdefault("absent", Machine())
-        if is_absent:
-            machine.says = {"silent_s": str(silent_ns // 1_000_000_000)}
-        machine.step(end_ns, is_absent)
 
     # Showing
 
+    @property
+    def banks(self) -> list[Bank]:
+        """The counts, by period."""
+        return [desk.bank for desk in self._desks]
+
+    def _shown(self, *, is_last: bool) -> SloShown:
+        banks = tuple(figures(desk.lines, desk.bank) for desk in self._desks if len(desk.lines))
+        return SloShown(self.position * self.rules.pane_ns, banks, self.alerts(), is_last)
+
     def figures(self) -> list[SloFigures]:
         """Every objective as it stands."""
-        found = []
-        for b, bank in enumerate(self._banks):
-            if not self._lines[b]:
-                continue
-            windows = bank.windows_ns
-            counts = [bank.window(window) for window in windows]
-            ratios = [error_ratio(of_window) for of_window in counts]
-            hour = min(range(len(windows)), key=lambda i: abs(windows[i] - HOUR_NS))
-            history = bank.rings.history_ns()
-            for line, remaining in zip(self._lines[b], self._remaining(b).tolist(), strict=True):
-                promise, row = line.promise, line.row
-                of_windows = tuple(
-                    WindowFigures(
-                        window,
-                        int(of_window[row, TOTAL]) >> _WEIGHT_BITS,
-                        float(ratio[row]),
-                        burn_rate(float(ratio[row]), promise.objective),
-                    )
-                    for window, of_window, ratio in zip(windows, counts, ratios, strict=True)
-                )
-                burn = np.array([of_windows[hour].burn_rate])
-                left = time_to_exhaustion(np.array([remaining]), burn, promise.period.period_ns)
-                longest = max((each.long_ns for each in line.tiers), default=0)
-                armed, unknown = bool(2 * history[row] >= longest), not counts[0][row, RAW_TOTAL]
-                found.append(
-                    SloFigures(promise, line.group, of_windows, remaining, float(left[0]), armed, bool(unknown))
-                )
-        return found
+        return self._shown(is_last=True).figures
 
     def alerts(self) -> list[SloAlert]:
         """Every alert that fires, or ended a little while ago."""
         end_ns = self.position * self.rules.pane_ns
-        return [
-            _alert(line, key, machine)
-            for lines in self._lines
-            for line in lines
-            for key, machine in line.machines.items()
-            if machine.is_firing or (machine.ends_at_ns != NEVER and end_ns - machine.ends_at_ns <= _RESOLVED_FOR_NS)
-        ]
+        return [each for desk in self._desks for each in alerts(desk.lines, end_ns)]
 
     # State
 
     def snapshot(self) -> bytes:
         """The whole state as versioned bytes."""
-        lines = {
-            line.key: [
-                {key: machine.snapshot() for key, machine in line.machines.items()},
-                line.last_event,
-                list(line.trace),
-                line.trace_pane,
-            ]
-            for of_bank in self._lines
-            for line in of_bank
-        }
         return pack(
             "slos",
             _VERSION,
@@ -391,9 +165,14 @@ class SloJudge:
                 "pane_ns": self.rules.pane_ns,
                 "position": self.position,
                 "watermark": self.watermark.snapshot(),
-                "waiting": [each.snapshot() for each in self._waiting],
-                "banks": {bank.budgeting.name: bank.snapshot() for bank in self._banks},
-                "lines": lines,
+                "waiting": self._waiting.snapshot(),
+                "banks": {desk.bank.budgeting.name: desk.bank.snapshot() for desk in self._desks},
+                "lines": {
+                    line.key: {name: machine.snapshot() for name, machine in line.machines.items()}
+                    for desk in self._desks
+                    for line in desk.lines.all
+                    if line.machines
+                },
             },
         )
 
@@ -407,71 +186,84 @@ class SloJudge:
         fields = unpack(data, "slos", _VERSION)
         judge = cls(rules)
         judge.watermark.restore(fields["watermark"])
-        judge._waiting = [Counted.restore(each) for each in fields["waiting"]]
+        judge._waiting = Waiting.restore(fields["waiting"])
         judge._stored = dict(fields["lines"])
         if fields["position"] != NEVER:
             judge._begin(fields["position"], fields["banks"])
         return judge
 
 
-def _alert(line: _Line, key: str, machine: Machine) -> SloAlert:
-    """The alert that a machine of a line is of."""
-    name, severity, spent = _identity(key)
-    ends_at_ns = None if machine.is_firing else machine.ends_at_ns
-    promise, group = line.promise, line.group
-    return SloAlert(name, promise, group, severity, spent, machine.starts_at_ns, ends_at_ns, machine.says)
+class _Desk:
+    """A bank, the lines that are judged by it, and which of what is counted belongs to it.
 
+    Args:
+        bank: with the rows that are known already.
+        stored: alerts by line, taken from as lines are made.
+    """
 
-def _floor(line: _Line, each: UserTier) -> tuple[bool, int]:
-    """Whether a tier is guarded, and how many bad events it takes to start: pages are careful unless told."""
-    policy, pages = line.promise.policy, each.severity == "critical"
-    least = policy.min_events if policy.min_events is not None else MIN_EVENTS if pages else 0
-    return (policy.guard if policy.guard is not None else pages), least
+    def __init__(self, bank: Bank, stored: dict[str, Any]) -> None:
+        self.bank = bank
+        self.lines = Lines()
+        self._stored = stored
+        self._promises: dict[
+            tuple[str, float], list[Promise]
+        ] = {}  # by what they count, and the target of their slices
+        for promise in bank.promises:
+            self._promises.setdefault((promise.state_key, slice_target(promise)), []).append(promise)
+        self._targets = sorted({target for _, target in self._promises})
+        self._rows = {target: np.zeros(0, np.int64) for target in self._targets}  # by number of the column
+        self._groups: dict[str, set[str]] = {}
+        ungrouped = [promise for promise in bank.promises if promise.group_by is None]
+        bank.make_rows([(Column(promise.state_key, ""), slice_target(promise)) for promise in ungrouped])
+        bank.make_rows(bank.seeded())
+        for promise in ungrouped:
+            self._line(promise, "")
+        for column, target in list(bank.rows):
+            self._row(column, target)
 
+    def close(self, pane: int, due: Rows, columns: Sequence[Column]) -> None:
+        """Close a pane: count what is due, in order."""
+        self.bank.advance(pane + 1)
+        for target in self._targets if len(due.column) else ():
+            which = self._numbers(target, np.unique(due.column), columns)[due.column]
+            here = which >= 0
+            if here.any():
+                rows, mine = which[here], due.pick(here)
+                self.bank.add(rows, np.minimum(mine.pane, pane), mine.counts)
+                self.bank.seen.note(rows, mine, pane)
+        self.bank.settle()
 
-def _judge_tiers(line: _Line, severity: Severity, said: dict[str, _Said], end_ns: int) -> None:
-    """One alert for each severity, whichever of its tiers fires."""
-    mine = [each for each in line.tiers if each.severity == severity]
-    above = [each for each in mine if each.name in said and said[each.name].state == TierState.ABOVE]
-    machine = line.machines.get(severity)
-    if not above and (machine is None or machine.is_quiet):
-        return
-    machine = line.machines.setdefault(severity, Machine())
-    released = _Said(TierState.RELEASED, 0.0, 0.0)
-    states = [(each.name, said.get(each.name, released).state, each.long_ns) for each in mine]
-    holds = machine.latched.step(end_ns, states)
-    watched = above[0] if above else mine[0]
-    if above:
-        tier, ratios = watched, said[watched.name]
-        machine.says = {
-            "tier": tier.name,
-            "factor": f"{tier.factor:g}",
-            "threshold": f"{tier.threshold:.6g}",
-            "long_ratio": f"{ratios.long_ratio:.6g}",
-            "short_ratio": f"{ratios.short_ratio:.6g}",
-            "long_ns": str(tier.long_ns),
-            "short_ns": str(tier.short_ns),
-            "trace": f"{line.trace[0]:016x}{line.trace[1]:016x}" if line.trace != (0, 0) else "",
-        }
-    machine.step(end_ns, holds, watched.for_ns, watched.keep_firing_for_ns)
+    def _numbers(self, target: float, used: np.ndarray, columns: Sequence[Column]) -> np.ndarray:
+        """(n_columns,) the row of each column that is used; made where it is new and promised here."""
+        known = self._rows[target]
+        if len(known) < len(columns):
+            known = self._rows[target] = np.concatenate([known, np.full(len(columns) - len(known), _UNSET)])
+        for number in used[known[used] == _UNSET].tolist():
+            known[number] = self._row(columns[number], target)
+        return known
 
+    def _row(self, column: Column, target: float) -> int:
+        row = _NOT_HERE
+        for promise in self._promises.get((column.state_key, target), ()):
+            row = self._line(promise, self._capped(promise, column.group)).row
+        return row
 
-def _judge_budget(line: _Line, remaining: float, end_ns: int) -> None:
-    """Alerts that so much of the budget is spent; one per cent less ends them."""
-    spent = (1.0 - remaining) * 100.0
-    for level in SPENT:
-        key = f"spent {level}"
-        if spent < level and key not in line.machines:
-            continue
-        machine = line.machines.setdefault(key, Machine())
-        machine.says = {"remaining": f"{remaining:.6g}"}
-        machine.step(end_ns, spent >= level or (machine.is_firing and spent >= level - 1))
+    def _capped(self, promise: Promise, group: str) -> str:
+        """The group, or the overflow where there are too many."""
+        if promise.group_by is None:
+            return ""
+        groups = self._groups.setdefault(promise.state_key, set())
+        if group not in groups and len(groups) >= promise.group_by.cap:
+            return OVERFLOW
+        groups.add(group)
+        return group
 
-
-def _identity(key: str) -> tuple[str, Severity, int]:
-    """Name, severity and level of the alert that a machine is of."""
-    if key == "absent":
-        return "SLOAbsent", "critical", 0
-    if key.startswith("spent "):
-        return "SLOBudgetSpent", "warning", int(key.removeprefix("spent "))
-    return "SLOBurnRate", "critical" if key == "critical" else "warning", 0
+    def _line(self, promise: Promise, group: str) -> Line:
+        line = self.lines.find(promise, group)
+        if line is None:
+            row = self.bank.row(Column(promise.state_key, group), slice_target(promise))
+            line = Line(promise, group, row, promise.alert_tiers()[0])
+            stored = self._stored.pop(line.key, {})
+            line.machines = {name: Machine.restore(fields) for name, fields in stored.items()}
+            self.lines.add(line)
+        return line

@@ -25,7 +25,9 @@ class Latched:
     unknown_since: dict[str, int] = field(default_factory=dict)
 
     def step(self, at_ns: int, states: Sequence[tuple[str, TierState, int]]) -> bool:
-        """Take what tiers say, (name, state, long window in ns); whether any of them holds."""
+        """Take what all tiers say, (name, state, long window in ns); whether any of them holds."""
+        for gone in self.since.keys() - {name for name, _, _ in states}:  # the promise was edited
+            del self.since[gone]
         for name, state, long_ns in states:
             if state == TierState.ABOVE:
                 self.since.setdefault(name, at_ns)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -14,47 +15,40 @@ from exporters.samples import Samples, by_label
 from flows.units import format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from exporters.names import Family
-    from flows.slo.judge import SloFigures, SloShown
+    from flows.slo.promise import Promise
+    from flows.slo.shown import Figures, SloShown
 
 
 def slo_samples(shown: SloShown) -> list[Samples]:
     """The gauges of every objective, and how many alerts fire."""
-    figures = shown.figures
-    identities = [_identity(each) for each in figures]
-    labels = [LabelSet(pairs) for pairs in identities]
-    in_windows = [
-        (LabelSet([*pairs, (names.WINDOW, format_duration(window.window_ns))]), window)
-        for each, pairs in zip(figures, identities, strict=True)
-        for window in each.windows
-    ]
-    windowed = [label for label, _ in in_windows]
+    return [*(block for bank in shown.banks for block in _objectives(bank, shown.end_ns)), _alerts(shown)]
 
-    def of_windows(family: Family, values: Sequence[float]) -> Samples:
-        return by_label(family, shown.end_ns, windowed, np.array(values, np.float64))
 
-    def of_objectives(family: Family, values: Sequence[float]) -> Samples:
-        return by_label(family, shown.end_ns, labels, np.array(values, np.float64))
-
+def _objectives(bank: Figures, end_ns: int) -> list[Samples]:
+    labels = _labels(bank.of)
+    windows = tuple(((names.WINDOW, format_duration(window_ns)),) for window_ns in bank.windows_ns)
     return [
-        of_windows(names.SLO_ERROR_RATIO, [window.error_ratio for _, window in in_windows]),
-        of_windows(names.SLO_BURN_RATE, [window.burn_rate for _, window in in_windows]),
-        by_label(names.SLO_EVENTS, shown.end_ns, windowed, np.array([w.events for _, w in in_windows], np.int64)),
-        of_objectives(names.SLO_OBJECTIVE, [each.promise.objective for each in figures]),
-        of_objectives(names.SLO_BUDGET_REMAINING, [each.budget_remaining for each in figures]),
-        of_objectives(names.SLO_EXHAUSTION, [each.exhausted_in_s for each in figures]),
-        of_objectives(names.SLO_ARMED, [each.armed for each in figures]),
-        of_objectives(names.SLO_UNKNOWN, [each.unknown for each in figures]),
-        _alerts(shown),
+        Samples(names.SLO_ERROR_RATIO, end_ns, labels, bank.error_ratio, windows),
+        Samples(names.SLO_BURN_RATE, end_ns, labels, bank.burn_rate, windows),
+        Samples(names.SLO_EVENTS, end_ns, labels, bank.events, windows),
+        by_label(names.SLO_OBJECTIVE, end_ns, labels, np.array([promise.objective for promise, _ in bank.of])),
+        by_label(names.SLO_BUDGET_REMAINING, end_ns, labels, bank.budget_remaining),
+        by_label(names.SLO_EXHAUSTION, end_ns, labels, bank.exhausted_in_s),
+        by_label(names.SLO_ARMED, end_ns, labels, bank.armed),
+        by_label(names.SLO_UNKNOWN, end_ns, labels, bank.unknown),
     ]
 
 
-def _identity(figures: SloFigures) -> list[tuple[str, str]]:
-    promise = figures.promise
+@lru_cache(
+    maxsize=64
+)  # a bank's objectives are one object until one is added; pages know label sets that they have met
+def _labels(of: tuple[tuple[Promise, str], ...]) -> tuple[LabelSet, ...]:
+    return tuple(LabelSet(_identity(promise, group)) for promise, group in of)
+
+
+def _identity(promise: Promise, group: str) -> list[tuple[str, str]]:
     pairs = [(names.SLO, promise.name), (names.SERVICE, promise.service), (names.OBJECTIVE, promise.objective_name)]
-    return [*pairs, (names.GROUP, figures.group)] if figures.group else pairs
+    return [*pairs, (names.GROUP, group)] if group else pairs
 
 
 def _alerts(shown: SloShown) -> Samples:

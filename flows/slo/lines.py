@@ -1,0 +1,152 @@
+"""Which promises are judged by the counts of a bank, and as arrays what is looked at of each for every pane."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from detectors.burn_rate import seconds_to_fire
+from detectors.guard import MIN_EVENTS
+from flows.slo.machine import Machine
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flows.slo.promise import Promise, UserTier
+
+NEVER_ABSENT = np.iinfo(np.int64).max
+"""How long the events of a promise that does not alert on absence may be missing."""
+
+_ABSENT_SECONDS = 60.0  # where no tier says how fast an outage is noticed
+
+
+@dataclass(slots=True, eq=False)
+class Line:
+    """One promise for one group: a row of counts, tiers, alerts."""
+
+    promise: Promise
+    group: str
+    row: int
+    tiers: tuple[UserTier, ...]
+    machines: dict[str, Machine] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """What its alerts are stored under: a changed objective's name is another alert."""
+        return line_key(self.promise, self.group)
+
+
+def line_key(promise: Promise, group: str) -> str:
+    """The key of a promise for a group."""
+    return "\x1f".join((promise.name, promise.service, promise.objective_name, group))
+
+
+class Watch(NamedTuple):
+    """All tiers that have one pair of windows; n of them."""
+
+    long_ns: int
+    short_ns: int
+    tiers: tuple[UserTier, ...]
+    line: np.ndarray  # (n,) int64: whose they are
+    row: np.ndarray  # (n,) int64: the line's
+    threshold: np.ndarray  # (n,) float64
+    guarded: np.ndarray  # (n,) bool
+    min_events: np.ndarray  # (n,) int64: bad ones that it takes to start
+
+
+class Arrays:
+    """What does not change of lines, as arrays.
+
+    Args:
+        lines: all of a bank.
+    """
+
+    def __init__(self, lines: Sequence[Line]) -> None:
+        self._lines = lines
+        self.of = tuple((line.promise, line.group) for line in lines)
+        self.row = np.array([line.row for line in lines], np.int64)
+        self.objective = np.array([line.promise.objective for line in lines])
+        self.absent_ns = np.array([_absent_ns(line) for line in lines], np.int64)
+        longest = [max((each.long_ns for each in line.tiers), default=0) for line in lines]
+        self.longest_ns = np.array(longest, np.int64)
+
+    @cached_property
+    def watches(self) -> tuple[Watch, ...]:
+        """The tiers of all lines, by their windows."""
+        by_windows: dict[tuple[int, int], list[tuple[int, UserTier]]] = {}
+        for i, line in enumerate(self._lines):
+            for each in line.tiers:
+                by_windows.setdefault((each.long_ns, each.short_ns), []).append((i, each))
+        return tuple(self._watch(*windows, tiers) for windows, tiers in by_windows.items())
+
+    def _watch(self, long_ns: int, short_ns: int, tiers: Sequence[tuple[int, UserTier]]) -> Watch:
+        line = np.array([i for i, _ in tiers], np.int64)
+        floors = [_floor(self._lines[i], each) for i, each in tiers]
+        return Watch(
+            long_ns,
+            short_ns,
+            tuple(each for _, each in tiers),
+            line,
+            self.row[line],
+            np.array([each.threshold for _, each in tiers]),
+            np.array([guarded for guarded, _ in floors], np.bool_),
+            np.array([least for _, least in floors], np.int64),
+        )
+
+
+class Lines:
+    """The lines of one bank; their number is their place in `all`."""
+
+    def __init__(self) -> None:
+        self.all: list[Line] = []
+        self.busy: set[int] = set()
+        """Those with an alert that the next pane could change, whatever is in it."""
+        self._numbers: dict[tuple[str, int], int] = {}
+        self._arrays: Arrays | None = None
+
+    def __len__(self) -> int:
+        return len(self.all)
+
+    def find(self, promise: Promise, group: str) -> Line | None:
+        """The line of a promise for a group, if there is one."""
+        number = self._numbers.get((group, id(promise)))
+        return None if number is None else self.all[number]
+
+    def add(self, line: Line) -> None:
+        """One more."""
+        number = self._numbers[line.group, id(line.promise)] = len(self.all)
+        self.all.append(line)
+        self._arrays = None
+        self.note(number)
+
+    def note(self, number: int) -> None:
+        """After its alerts were stepped: remember whether there is more to come."""
+        if all(machine.is_quiet for machine in self.all[number].machines.values()):
+            self.busy.discard(number)
+        else:
+            self.busy.add(number)
+
+    @property
+    def arrays(self) -> Arrays:
+        """The lines as arrays; the same object until one is added."""
+        if self._arrays is None:
+            self._arrays = Arrays(self.all)
+        return self._arrays
+
+
+def _floor(line: Line, each: UserTier) -> tuple[bool, int]:
+    """Whether a tier is guarded, and how many bad events it takes to start: pages are careful unless told."""
+    policy, pages = line.promise.policy, each.severity == "critical"
+    least = policy.min_events if policy.min_events is not None else MIN_EVENTS if pages else 0
+    return (policy.guard if policy.guard is not None else pages), least
+
+
+def _absent_ns(line: Line) -> int:
+    """How long no events may come: as long as a total outage would need to fire."""
+    if not line.promise.policy.alerts_on_absence:
+        return NEVER_ABSENT
+    seconds = (seconds_to_fire(1.0, each.threshold, each.long_ns) for each in line.tiers)
+    return round(min(seconds, default=_ABSENT_SECONDS) * 1e9)
