@@ -23,7 +23,7 @@ from flows.records import Partition, Records
 from flows.rules import Rules
 from flows.series import SHARDS
 from flows.shard import Part, Shard
-from flows.watermark import DONE, Frontier, PartitionProgress, Progress
+from flows.watermark import Frontier, PartitionProgress, Progress
 from flows.windows import Windows
 
 if TYPE_CHECKING:
@@ -91,12 +91,9 @@ class Engine:
             partials = self.folder.fold(batch, timed)
             self.spans += len(batch)
         folded = process_time()
-        ns = DONE if batch is None else self.frontier.ns
-        at = PartitionProgress(Partition("t", 0), ns, self.frontier.first_pane, self.frontier.last_pane, 0)
-        closed = [
-            shard.hear([Part(Progress(0, (at,)), partial)])
-            for shard, partial in zip(self.shards, partials, strict=True)
-        ]
+        stands = self.frontier.ns, self.frontier.first_pane, self.frontier.last_pane
+        at = Progress(0, (PartitionProgress(Partition("t", 0), *stands, 0),), ended=batch is None)
+        closed = [shard.hear([Part(at, partial)]) for shard, partial in zip(self.shards, partials, strict=True)]
         shut = process_time()
         for windows, each in zip(self.windows, closed, strict=True):
             if each is not None:

@@ -190,8 +190,8 @@ class Reader:
     def _record(self, message: Message) -> int:
         partition, offset = _coordinates(message)
         reading = self.partitions.get(partition)
-        if reading is None:
-            return 0
+        if reading is None or offset < reading.position:
+            return 0  # it was on its way when the partition was asked for anew
         self._passed_bad_batch(partition, reading, offset)
         reading.position = offset + 1
         reading.at_end = False

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from detectors.tiers import Severity
     from flows.slo.bank import Bank
     from flows.slo.lines import Line, Lines
-    from flows.slo.promise import UserTier
 
 SPENT = (50, 90, 100)
 """Per cent of the budget at which an alert says so."""
@@ -29,14 +28,11 @@ _ABSENT = "absent"
 
 
 class _Said(NamedTuple):
-    """What a tier says of a line."""
+    """What tiers say of lines; a tier that a line does not have is released."""
 
-    state: TierState
-    long_ratio: float
-    short_ratio: float
-
-
-_RELEASED = _Said(TierState.RELEASED, 0.0, 0.0)
+    state: np.ndarray  # (n_lines, places) int8: a TierState
+    long_ratio: np.ndarray  # (n_lines, places)
+    short_ratio: np.ndarray  # (n_lines, places)
 
 
 def judge(lines: Lines, bank: Bank, end_ns: int) -> None:
@@ -45,17 +41,35 @@ def judge(lines: Lines, bank: Bank, end_ns: int) -> None:
         return
     said = _tiers(lines, bank)
     silent_ns = _silent_ns(lines, bank, end_ns)
+    absent = silent_ns >= lines.arrays.absent_ns
     remaining = bank.remaining(lines.arrays.row, lines.arrays.objective)
     spent = (1.0 - remaining) * 100.0
-    absent = silent_ns >= lines.arrays.absent_ns
-    loud = {*lines.busy, *said, *np.flatnonzero(absent | (spent >= SPENT[0])).tolist()}
-    for i in sorted(loud):
-        line, of_line = lines.all[i], said.get(i, {})
+    level = sum((spent >= least).astype(np.int8) for each in SPENT for least in (each - 1, each))
+    all_said = np.column_stack([said.state, absent, level]).astype(np.int8)
+
+    loud = absent | (spent >= SPENT[0]) | (said.state == TierState.ABOVE).any(axis=1)
+    loud[list(lines.busy)] = True
+    # Numbers are said anew once a minute, by some of the lines at each pane: every change is a POST somewhere.
+    pane_ns = bank.rings.rules.pane_ns
+    is_turn = (np.arange(len(lines)) + end_ns // pane_ns) % (MINUTE_NS // pane_ns) == 0
+    loud &= is_turn | (all_said != lines.arrays.settled).any(axis=1)
+    for i in np.flatnonzero(loud).tolist():
+        line, anew = lines.all[i], bool(is_turn[i])
+        tiers = _OfLine(line, [TierState(state) for state in said.state[i].tolist()], said, i)
         for severity in _SEVERITIES:
-            _judge_tiers(line, severity, of_line, bank, end_ns)
-        _judge_absence(line, bool(absent[i]), int(silent_ns[i]), end_ns)
-        _judge_budget(line, float(spent[i]), float(remaining[i]), end_ns)
-        lines.note(i)
+            _judge_tiers(tiers, severity, bank, end_ns, anew=anew)
+        _judge_absence(line, bool(absent[i]), int(silent_ns[i]), end_ns, anew=anew)
+        _judge_budget(line, float(remaining[i]), end_ns, anew=anew)
+        lines.note(i, all_said[i])
+
+
+class _OfLine(NamedTuple):
+    """What tiers say of one line."""
+
+    line: Line
+    states: list[TierState]  # by place
+    said: _Said
+    number: int  # of the line
 
 
 def alerts(lines: Lines, end_ns: int) -> list[SloAlert]:
@@ -68,11 +82,10 @@ def alerts(lines: Lines, end_ns: int) -> list[SloAlert]:
     ]
 
 
-def _tiers(lines: Lines, bank: Bank) -> dict[int, dict[str, _Said]]:
-    """Line → tier → what it says: of lines where a tier is above, or an alert is there that it may hold."""
-    is_busy = np.zeros(len(lines), np.bool_)
-    is_busy[list(lines.busy)] = True
-    said: dict[int, dict[str, _Said]] = {}
+def _tiers(lines: Lines, bank: Bank) -> _Said:
+    """What all tiers of all lines say."""
+    shape = len(lines), lines.arrays.n_places
+    said = _Said(np.full(shape, TierState.RELEASED, np.int8), np.zeros(shape), np.zeros(shape))
     for watch in lines.arrays.watches:
         found = evaluate(
             bank.filled(watch.long_ns)[watch.row],
@@ -82,10 +95,8 @@ def _tiers(lines: Lines, bank: Bank) -> dict[int, dict[str, _Said]]:
             watch.guarded,
             watch.min_events,
         )
-        matters = (found.state == TierState.ABOVE) | (is_busy[watch.line] & (found.state != TierState.RELEASED))
-        for n in np.flatnonzero(matters).tolist():
-            ratios = float(found.long_ratio[n]), float(found.short_ratio[n])
-            said.setdefault(int(watch.line[n]), {})[watch.tiers[n].name] = _Said(TierState(found.state[n]), *ratios)
+        for column, values in zip(said, found, strict=True):
+            column[watch.line, watch.place] = values
     return said
 
 
@@ -95,61 +106,57 @@ def _silent_ns(lines: Lines, bank: Bank, end_ns: int) -> np.ndarray:
     return np.where(last == NEVER, -1, end_ns - (last + 1) * bank.rings.rules.pane_ns)
 
 
-def _judge_tiers(line: Line, severity: Severity, said: dict[str, _Said], bank: Bank, end_ns: int) -> None:
+def _judge_tiers(of: _OfLine, severity: Severity, bank: Bank, end_ns: int, *, anew: bool) -> None:
     """One alert for each severity, whichever of its tiers fires."""
-    mine = [each for each in line.tiers if each.severity == severity]
-    above = [each for each in mine if said.get(each.name, _RELEASED).state == TierState.ABOVE]
-    machine = line.machines.get(severity)
+    mine = [(place, each) for place, each in enumerate(of.line.tiers) if each.severity == severity]
+    above = [place for place, _ in mine if of.states[place] == TierState.ABOVE]
+    machine = of.line.machines.get(severity)
     if not above and (machine is None or machine.is_quiet):
         return
-    machine = line.machines.setdefault(severity, Machine())
-    states = [(each.name, said.get(each.name, _RELEASED).state, each.long_ns) for each in mine]
-    holds = machine.latched.step(end_ns, states)
-    if above and _is_news(machine, end_ns):
-        machine.says = _says(above[0], said[above[0].name], bank.seen.trace[line.row])
+    machine = of.line.machines.setdefault(severity, Machine())
+    holds = machine.latched.step(end_ns, [(each.name, of.states[place], each.long_ns) for place, each in mine])
+    if above and (anew or not machine.is_firing):
+        machine.says = _says(of, above[0], bank)
     # The tier that is spoken of also says how long to wait; it may be gone, if the promise was edited meanwhile.
-    tier = next((each for each in mine if each.name == machine.says.get("tier")), None)
+    tier = next((each for _, each in mine if each.name == machine.says.get("tier")), None)
     machine.step(end_ns, holds, tier.for_ns if tier else 0, tier.keep_firing_for_ns if tier else 0)
 
 
-def _is_news(machine: Machine, end_ns: int) -> bool:
-    """Whether numbers are said anew: when an alert begins, then once a minute; each change is a POST somewhere."""
-    return not machine.is_firing or end_ns % MINUTE_NS == 0
-
-
-def _says(tier: UserTier, said: _Said, trace: np.ndarray) -> dict[str, str]:
-    high, low = (int(half) for half in trace)
+def _says(of: _OfLine, place: int, bank: Bank) -> dict[str, str]:
+    tier = of.line.tiers[place]
+    high, low = bank.seen.trace[of.line.row].tolist()
     return {
         "tier": tier.name,
         "factor": f"{tier.factor:g}",
         "threshold": f"{tier.threshold:.6g}",
-        "long_ratio": f"{said.long_ratio:.6g}",
-        "short_ratio": f"{said.short_ratio:.6g}",
+        "long_ratio": f"{of.said.long_ratio[of.number, place]:.6g}",
+        "short_ratio": f"{of.said.short_ratio[of.number, place]:.6g}",
         "long_ns": str(tier.long_ns),
         "short_ns": str(tier.short_ns),
         "trace": f"{high:016x}{low:016x}" if high or low else "",
     }
 
 
-def _judge_absence(line: Line, is_absent: bool, silent_ns: int, end_ns: int) -> None:
+def _judge_absence(line: Line, is_absent: bool, silent_ns: int, end_ns: int, *, anew: bool) -> None:
     """No events for as long as a total outage would need to fire."""
     if not is_absent and _ABSENT not in line.machines:
         return
     machine = line.machines.setdefault(_ABSENT, Machine())
-    if is_absent and _is_news(machine, end_ns):
+    if is_absent and (anew or not machine.is_firing):
         machine.says = {"silent_s": str(silent_ns // 1_000_000_000)}
     machine.step(end_ns, is_absent)
 
 
-def _judge_budget(line: Line, spent: float, remaining: float, end_ns: int) -> None:
+def _judge_budget(line: Line, remaining: float, end_ns: int, *, anew: bool) -> None:
     """Alerts that so much of the budget is spent; one per cent less ends them."""
+    spent = (1.0 - remaining) * 100.0
     for level in SPENT:
         key = f"spent {level}"
         if spent < level and key not in line.machines:
             continue
         machine = line.machines.setdefault(key, Machine())
         is_so = spent >= level or (machine.is_firing and spent >= level - 1)
-        if is_so and _is_news(machine, end_ns):
+        if is_so and (anew or not machine.is_firing):
             machine.says = {"remaining": f"{remaining:.6g}"}
         machine.step(end_ns, is_so)
 

@@ -146,9 +146,13 @@ class Counting:
         self._is_stale = False
 
     def _summed(self, keys: np.ndarray, counts: np.ndarray, slow: np.ndarray, trace: np.ndarray) -> Counted:
-        order = np.lexsort((slow, keys[:, 2], keys[:, 1], keys[:, 0]))
-        keys = keys[order]
-        first = np.flatnonzero(np.concatenate([[True], (np.diff(keys, axis=0) != 0).any(axis=1)]))
+        low, most = keys[:, 1:].min(axis=0), keys[:, 1:].max(axis=0)
+        n_at, n_pane = (most - low + 1).tolist()
+        # Column, at and pane as one number: sorted once, not thrice.
+        group = (keys[:, 0] * n_at + keys[:, 1] - low[0]) * n_pane + keys[:, 2] - low[1]
+        order = np.lexsort((slow, group))
+        keys, group = keys[order], group[order]
+        first = np.flatnonzero(np.concatenate([[True], group[1:] != group[:-1]]))
         last = np.concatenate([first[1:], [len(keys)]]) - 1  # of each sum, the slowest bad one
         used, column = np.unique(keys[first, 0], return_inverse=True)
         return Counted(

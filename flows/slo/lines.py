@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 NEVER_ABSENT = np.iinfo(np.int64).max
 """How long the events of a promise that does not alert on absence may be missing."""
 
+_UNSETTLED = -1
 _ABSENT_SECONDS = 60.0  # where no tier says how fast an outage is noticed
 
 
@@ -45,11 +46,11 @@ def line_key(promise: Promise, group: str) -> str:
 
 
 class Watch(NamedTuple):
-    """All tiers that have one pair of windows; n of them."""
+    """All tiers that have one pair of windows and one place among their line's; n of them."""
 
+    place: int
     long_ns: int
     short_ns: int
-    tiers: tuple[UserTier, ...]
     line: np.ndarray  # (n,) int64: whose they are
     row: np.ndarray  # (n,) int64: the line's
     threshold: np.ndarray  # (n,) float64
@@ -72,23 +73,26 @@ class Arrays:
         self.absent_ns = np.array([_absent_ns(line) for line in lines], np.int64)
         longest = [max((each.long_ns for each in line.tiers), default=0) for line in lines]
         self.longest_ns = np.array(longest, np.int64)
+        self.n_places = max((len(line.tiers) for line in lines), default=0)
+        self.settled = np.full((len(lines), self.n_places + 2), _UNSETTLED, np.int8)
+        """(n, places + 2): what was said of each when its alerts were stepped last, where the same again is no news."""
 
     @cached_property
     def watches(self) -> tuple[Watch, ...]:
         """The tiers of all lines, by their windows."""
-        by_windows: dict[tuple[int, int], list[tuple[int, UserTier]]] = {}
+        by_windows: dict[tuple[int, int, int], list[tuple[int, UserTier]]] = {}
         for i, line in enumerate(self._lines):
-            for each in line.tiers:
-                by_windows.setdefault((each.long_ns, each.short_ns), []).append((i, each))
+            for place, each in enumerate(line.tiers):
+                by_windows.setdefault((place, each.long_ns, each.short_ns), []).append((i, each))
         return tuple(self._watch(*windows, tiers) for windows, tiers in by_windows.items())
 
-    def _watch(self, long_ns: int, short_ns: int, tiers: Sequence[tuple[int, UserTier]]) -> Watch:
+    def _watch(self, place: int, long_ns: int, short_ns: int, tiers: Sequence[tuple[int, UserTier]]) -> Watch:
         line = np.array([i for i, _ in tiers], np.int64)
         floors = [_floor(self._lines[i], each) for i, each in tiers]
         return Watch(
+            place,
             long_ns,
             short_ns,
-            tuple(each for _, each in tiers),
             line,
             self.row[line],
             np.array([each.threshold for _, each in tiers]),
@@ -122,12 +126,16 @@ class Lines:
         self._arrays = None
         self.note(number)
 
-    def note(self, number: int) -> None:
-        """After its alerts were stepped: remember whether there is more to come."""
-        if all(machine.is_quiet for machine in self.all[number].machines.values()):
-            self.busy.discard(number)
-        else:
+    def note(self, number: int, said: np.ndarray | None = None) -> None:
+        """After its alerts were stepped: remember whether there is more to come, and what it is settled with."""
+        busy = [machine for machine in self.all[number].machines.values() if not machine.is_quiet]
+        if busy:
             self.busy.add(number)
+        else:
+            self.busy.discard(number)
+        if said is not None:
+            is_settled = all(machine.is_settled for machine in busy)
+            self.arrays.settled[number] = said if is_settled else _UNSETTLED
 
     @property
     def arrays(self) -> Arrays:

@@ -75,6 +75,11 @@ class Machine:
         """Whether nothing is remembered that a step could change."""
         return not self.is_firing and self.pending_since == NEVER and not self.latched.since
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether it fires, and the same again changes nothing: no time is running."""
+        return self.is_firing and self.false_since == NEVER and not self.latched.unknown_since
+
     def step(self, at_ns: int, is_so: bool, for_ns: int = 0, keep_ns: int = 0) -> bool:
         """The next closed pane: whether it fires now.
 

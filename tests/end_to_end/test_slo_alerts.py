@@ -12,6 +12,7 @@ from flows.decode.batch import WEIGHT_ONE
 from flows.series import SeriesLabels
 from tests.chaos.gauge import Gauge, eventually
 from tests.chaos.stream import encode
+from tests.exporters.receiver import Receiver
 from tests.oracle import Record, Span
 from tests.servers.alertmanager import Alertmanager
 
@@ -25,6 +26,7 @@ pytestmark = pytest.mark.slow
 SECOND = 1_000_000_000
 PER_SECOND = 20
 WITHIN_SECONDS = 60.0
+RESEND_SECONDS = 2
 SLO = """
 apiVersion: openslo/v1
 kind: SLO
@@ -89,12 +91,35 @@ class Shop:
         return Record(now // 1_000_000, tuple(Span(now - i, 5_000_000, labels, WEIGHT_ONE) for i in range(n)))
 
 
-def gauge_for(tmp_path: Path, broker: Broker, topic: str, *alertmanagers: Alertmanager) -> Gauge:
-    (tmp_path / "slo.yaml").write_text(SLO)
+NOTIFIES = {"group_by": ["alertname", "slo", "service", "severity"], "group_wait": "0s", "group_interval": "1s"}
+QUICK = SLO.replace("{streamgauge.dev/critical:", "{streamgauge.dev/keep-firing-for: 5s, streamgauge.dev/critical:")
+
+
+def notifying(folder: Path, receiver: Receiver) -> Alertmanager:
+    """An Alertmanager that tells a webhook of every alert but the dead-man's, also when it ends."""
+    alive = {"matchers": ['alertname="StreamgaugeAlive"'], "receiver": "nobody"}
+    route = {"receiver": "hook", **NOTIFIES, "repeat_interval": "1h", "routes": [alive]}
+    hook = {"name": "hook", "webhook_configs": [{"url": receiver.url, "send_resolved": True}]}
+    return Alertmanager(folder, {"route": route, "receivers": [hook, {"name": "nobody"}]})
+
+
+def pages(receiver: Receiver, status: str) -> list[str]:
+    """When the pages started of which a webhook was notified, one each notification."""
+    return [
+        each["startsAt"]
+        for posted in receiver.jsons
+        for each in posted["alerts"]
+        if (each["status"], each["labels"]["alertname"], each["labels"]["severity"])
+        == (status, "SLOBurnRate", "critical")
+    ]
+
+
+def gauge_for(tmp_path: Path, broker: Broker, topic: str, *alertmanagers: Alertmanager, slo: str = SLO) -> Gauge:
+    (tmp_path / "slo.yaml").write_text(slo)
     settings: dict[str, Any] = {
         "kafka": {"idle": "5s"},
         "slos": [str(tmp_path / "slo.yaml")],
-        "alertmanagers": [{"url": each.url, "resend": "2s"} for each in alertmanagers],
+        "alertmanagers": [{"url": each.url, "resend": f"{RESEND_SECONDS}s"} for each in alertmanagers],
         "external_labels": {"env": "test"},
         "links": {"trace": "http://127.0.0.1:16686/trace/{trace_id}"},
     }
@@ -164,3 +189,66 @@ def test_traffic_that_stops_is_an_alert_of_its_own(broker: Broker, alertmanager_
         assert firing(one, "SLOBurnRate", "critical") == []
         shop.is_open = True
         eventually(lambda: not firing(one, "SLOAbsent", "critical"), lambda: str(one.alerts()), 60.0)
+
+
+def test_a_page_is_notified_once_whatever_dies_and_then_its_end(
+    broker: Broker, alertmanager_binary: Path, tmp_path: Path
+) -> None:
+    topic = broker.create_topic("recovery", 2)
+    shop = Shop(broker, topic)
+    shop.past(600)
+    with (
+        Receiver() as receiver,
+        notifying(tmp_path / "one", receiver) as one,
+        shop,
+        gauge_for(tmp_path, broker, topic, one, slo=QUICK) as gauge,
+    ):
+        gauge.wait_ready()
+        shop.fails = True
+        eventually(lambda: bool(pages(receiver, "firing")), lambda: gauge.log[-2000:], 60.0)
+        gauge.kill()
+        gauge.start().wait_ready()
+        eventually(lambda: bool(firing(one, "StreamgaugeAlive", "info")), "it is back")
+        shop.fails = False
+        eventually(lambda: bool(pages(receiver, "resolved")), lambda: gauge.log[-2000:], 120.0)
+        assert len(pages(receiver, "firing")) == 1, "a second page, though it was back in time"
+        assert pages(receiver, "resolved") == pages(receiver, "firing")
+
+
+def test_an_alertmanager_that_was_down_is_told_when_it_is_back(
+    broker: Broker, alertmanager_binary: Path, tmp_path: Path
+) -> None:
+    topic = broker.create_topic("deaf", 2)
+    shop = Shop(broker, topic)
+    shop.past(600)
+    with Alertmanager(tmp_path / "one") as one, shop, gauge_for(tmp_path, broker, topic, one) as gauge:
+        gauge.wait_ready()
+        eventually(lambda: bool(firing(one, "StreamgaugeAlive", "info")), "it takes alerts")
+        one.stop()
+        shop.fails = True
+        eventually(
+            lambda: any(each["labels"]["alertname"] == "SLOBurnRate" for each in gauge.get("/alerts").json()),
+            lambda: gauge.log[-2000:],
+            60.0,
+        )
+        time.sleep(20.0)
+        one.start()
+        eventually(lambda: bool(firing(one, "SLOBurnRate", "critical")), lambda: gauge.log[-2000:], 30.0)
+
+
+def test_when_the_worker_is_dead_for_good_the_page_ends_by_itself_and_the_dead_man_stops(
+    broker: Broker, alertmanager_binary: Path, tmp_path: Path
+) -> None:
+    topic = broker.create_topic("dead", 2)
+    shop = Shop(broker, topic)
+    shop.past(600)
+    with Alertmanager(tmp_path / "one") as one, shop, gauge_for(tmp_path, broker, topic, one) as gauge:
+        gauge.wait_ready()
+        shop.fails = True
+        eventually(lambda: bool(firing(one, "SLOBurnRate", "critical")), lambda: gauge.log[-2000:], 60.0)
+        assert firing(one, "StreamgaugeAlive", "info")
+        gauge.kill()
+        killed = time.monotonic()
+        eventually(lambda: not firing(one, "SLOBurnRate", "critical"), lambda: str(one.alerts()), 30.0)
+        eventually(lambda: not firing(one, "StreamgaugeAlive", "info"), lambda: str(one.alerts()), 30.0)
+        assert time.monotonic() - killed <= 4 * RESEND_SECONDS + 5.0

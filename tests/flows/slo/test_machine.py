@@ -206,3 +206,19 @@ def test_an_alert_whose_tiers_were_edited_away_ends() -> None:
     feed.minutes(1, 1_000, 1_000)
     (page,) = feed.of("SLOBurnRate")
     assert page.ends_at_ns == feed.now_ns
+
+
+def test_crashes_at_any_moment_change_no_alert() -> None:
+    """A judge that comes back looks at everything anew; one that goes on skips what cannot have changed."""
+    rng = np.random.default_rng(11)
+    calm, hurt = (Feed(promised(policy=Policy(critical=True))) for _ in range(2))
+    for _ in range(60):
+        n, bad_share = int(rng.integers(1, 40)), rng.choice([0.0, 0.0, 0.001, 0.005, 0.02, 0.05, 1.0])
+        totals = np.full(n, rng.choice([0, 3, 1_000, 1_000, 1_000]))
+        bads = rng.binomial(totals, bad_share)
+        calm.run(totals, bads)
+        for total, bad in zip(totals, bads, strict=True):
+            hurt.run([total], [bad])
+            hurt.restart()
+    assert len(calm.alerts) >= 8
+    assert calm.alerts == hurt.alerts
