@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from datetime import UTC, datetime, timedelta
 from time import monotonic, time_ns
@@ -37,6 +38,8 @@ _RESTLESS_SECONDS = 0.5
 _RETRY_SECONDS = 1.0
 _COMMIT_AFTER = 2
 """Offsets of an epoch are durable when the epoch after the next one is snapshotted."""
+
+_STUCK_SECONDS = 10.0
 
 _log = log.get("kafka")
 
@@ -117,7 +120,7 @@ class KafkaSlot(StatefulSourcePartition[Emission, bytes]):
         self._waiting: dict[Partition, Future[int]] = {}
         self._unbegun: dict[Partition, float] = {}  # when to ask again where to begin
         self._pending_since = 0.0
-        self._read_at = monotonic()
+        self._read_at = self._heard_at = monotonic()
         self._told = False
         self._durable: deque[dict[Partition, int]] = deque(maxlen=_COMMIT_AFTER + 1)
         self._committed: dict[Partition, int] = {}
@@ -223,7 +226,28 @@ class KafkaSlot(StatefulSourcePartition[Emission, bytes]):
             self.slot.doubt(partition)
         for partition, elapsed_ns in looked.stayed.items():
             self.slot.stay(partition, elapsed_ns)
+        self._renew_if_stuck()
         return looked.news
+
+    def _renew_if_stuck(self) -> None:
+        """Make a client anew that hears nothing while the cluster answers others.
+
+        librdkafka can hold on to a leader that it takes for newer than what a restored cluster says.
+        """
+        reader, now = self.reader, monotonic()
+        assert reader is not None
+        awaited = {each: of for each, of in reader.partitions.items() if not self._is_missing(each)}
+        if not awaited or any(of.seen.answers for of in awaited.values()):
+            self._heard_at = now
+        stuck = now - self._heard_at > _STUCK_SECONDS and self._cluster.heard_at > self._heard_at + _STUCK_SECONDS / 2
+        if not stuck or self._cluster.trouble or reader.n_bytes:
+            return
+        _log.warning("a client hears nothing of a cluster that answers; it is made anew", slot=self.slot.number)
+        self._heard_at = now
+        threading.Thread(target=reader.close, name="kafka-close", daemon=True).start()
+        self.reader = self._source.reader()
+        for partition, of in reader.partitions.items():
+            self.reader.add(partition, of.position, of.topic_id)
 
     def _is_read(self, partition: Partition) -> bool:
         return self.reader is not None and partition in self.reader.partitions

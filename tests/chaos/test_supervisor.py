@@ -37,15 +37,14 @@ def produce(broker: Broker, topic: str, of: Stream, first: float, last: float) -
 
 def test_a_second_start_says_who_holds_the_state(broker: Broker, tmp_path: Path) -> None:
     topic = broker.create_topic("second-start", 1)
-    with (
-        Gauge(tmp_path / "first", broker.bootstrap, [topic]).start() as first,
-        Gauge(tmp_path / "second", broker.bootstrap, [topic], settings={"state_directory": str(first.state)}) as second,
-    ):
+    with Gauge(tmp_path / "first", broker.bootstrap, [topic]) as first:
         first.wait_ready()
         assert stat.S_IMODE(first.state.stat().st_mode) == 0o700
-        assert second.process.wait(20.0) == 78
-        assert f"is held by process {first.process.pid} on" in second.log
-        assert "Stop that one first" in second.log
+        settings = {"state_directory": str(first.state)}
+        with Gauge(tmp_path / "second", broker.bootstrap, [topic], settings=settings) as second:
+            assert second.process.wait(20.0) == 78
+            assert f"is held by process {first.process.pid} on" in second.log
+            assert "Stop that one first" in second.log
         assert first.is_ready()
         assert first.stop() == 0
 
