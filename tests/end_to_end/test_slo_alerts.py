@@ -239,7 +239,7 @@ def test_an_alertmanager_that_was_down_is_told_when_it_is_back(
 def test_when_the_worker_is_dead_for_good_the_page_ends_by_itself_and_the_dead_man_stops(
     broker: Broker, alertmanager_binary: Path, tmp_path: Path
 ) -> None:
-    topic = broker.create_topic("dead", 2)
+    topic = broker.create_topic("worker-dead", 2)
     shop = Shop(broker, topic)
     shop.past(600)
     with Alertmanager(tmp_path / "one") as one, shop, gauge_for(tmp_path, broker, topic, one) as gauge:

@@ -155,7 +155,7 @@ def test_a_letter_says_how_many_spans_it_is_about_and_how_large_its_record_is() 
 def test_whole_records_are_fed_to_their_partitions_with_their_times_and_the_others_are_counted(
     broker: Broker, tmp_path: Path, file: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    topic = broker.create_topic("fed", 2)
+    topic = broker.create_topic("dead-letters-fed", 2)
     letters = [letter._replace(source=topic) if letter.source == "otlp_spans" else letter for letter in LETTERS]
     file.write_bytes(b"".join(as_json(letter, PAYLOAD_BYTES) + b"\n" for letter in [*letters, letters[0]]))
     code, out, error = run(capfd, "replay", file, "--config", config(tmp_path, broker.bootstrap, (topic,)))

@@ -463,7 +463,7 @@ def test_kills_leave_neither_a_gap_nor_a_duplicate(broker: Broker, tmp_path: Pat
 @pytest.mark.slow
 def test_every_encoding_dead_records_and_idle_ticks_are_in_one_recording(broker: Broker, tmp_path: Path) -> None:
     topics = {encoding: broker.create_topic(f"as-{encoding.replace('_', '-')}", 1) for encoding in GOOD}
-    silent = broker.create_topic("silent", 1)
+    silent = broker.create_topic("recorded-silence", 1)
     for encoding, topic in topics.items():
         broker.produce(
             topic,

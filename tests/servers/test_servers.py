@@ -68,7 +68,7 @@ def test_a_server_dies_with_the_process_that_started_it(repository: Path, tmp_pa
         [sys.executable, "-c", program, tmp_path / "log"], capture_output=True, text=True, env=environment, check=False
     )
     pid = int(run.stdout)
-    wait_until(lambda: not is_alive(pid), "the server is gone", 5.0)
+    wait_until(lambda: not is_alive(pid), "the server is gone", 20.0)
 
 
 def test_what_is_absent_is_said_with_the_way_to_have_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
