@@ -160,7 +160,7 @@ def test_whole_records_are_fed_to_their_partitions_with_their_times_and_the_othe
     file.write_bytes(b"".join(as_json(letter, PAYLOAD_BYTES) + b"\n" for letter in [*letters, letters[0]]))
     code, out, error = run(capfd, "replay", file, "--config", config(tmp_path, broker.bootstrap, (topic,)))
     assert code == 0, error
-    assert "1 records were fed again, 1 to fed." in out
+    assert "1 records were fed again, 1 to dead-letters-fed." in out
     for why in ("only the beginning of", "they had no bytes", "only some of their spans", "elsewhere is no topic"):
         assert f"1 left out: {why}" in out
     records = broker.read(topic)
