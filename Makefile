@@ -44,7 +44,7 @@ servers: ## fetch and build what tests with real servers need (Java, Maven, Go)
 	@bash tests/servers/install
 
 .PHONY: check
-check: setup ## format, lint, types, import contracts, quick tests: under a minute
+check: setup ## format, lint, types, import contracts, quick tests: two minutes
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
