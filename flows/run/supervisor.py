@@ -91,7 +91,7 @@ class Supervisor:
         self._promises = promises
         self._seed = seed
         self._alerting = Alerting(config, alert_lines)
-        self._view = View(config, place.workers, self._alerting)
+        self._view = View(config, self._alerting)
         self._cluster = Cluster(
             config.kafka.librdkafka(),
             [topic.name for topic in config.kafka.topics],
@@ -171,6 +171,7 @@ class Supervisor:
                 asking = threading.Thread(target=self._ask_ends, args=(run, gate), daemon=True)
                 asking.start()
             if gate.look(run.reports, monotonic()):
+                run.tell(None)  # nothing more is asked of them
                 _log.info("caught up; the page is shown again")
             hanging = run.hanging(self._config.supervision.hang_ns / 1e9)
             if hanging is not None:
@@ -237,7 +238,6 @@ class Run:
         self._processes: list[SpawnProcess] = []
         self._readers = [PageReader() for _ in range(place.workers)]
         self._heard_at = [monotonic()] * place.workers
-        self._begun = monotonic()
         self._epoch = epoch
         if crashes.careful:
             self.notes = [state.path / f"reading-{first + index}.json" for index in range(place.workers)]

@@ -52,15 +52,13 @@ class View:
 
     Args:
         config: the settings.
-        n_workers: of this machine.
         alerting: whose alerts are shown too.
     """
 
-    def __init__(self, config: Config, n_workers: int, alerting: Alerting) -> None:
+    def __init__(self, config: Config, alerting: Alerting) -> None:
         self.restarts = 0
         self._config = config
         self._alerting = alerting
-        self._n_workers = n_workers
         self._registry = Registry()
         self._registry.attach(prometheus_client.REGISTRY)
         self._lock = threading.Lock()  # a restart changes the page and the gate at once

@@ -109,7 +109,6 @@ class Worker:
         self._stop = threading.Event()
         self._done = threading.Event()
         self._ends: dict[Partition, int] | None = None
-        self._passed = False
         self._started = False
         self._start_positions: dict[str, int] = {}
         rules = seeded(Rules.of(config, step_ns=config.time.pane_ns, promises=asked.promises), asked.seed)
@@ -241,7 +240,7 @@ class Worker:
             n_series=sum(page.n_series.values()),
             rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         )
-        if self._ends is not None and not self._passed:
+        if self._ends is not None:  # until the supervisor says that the gate is open
             report.closed = page.closed_up_to()
             report.gathered = page.gathered_up_to()
             report.passed = page.has_merged(self._ends)
