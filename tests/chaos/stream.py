@@ -225,6 +225,21 @@ def settle(gauge: Gauge, of: Stream, topic: str, within: float = 40.0) -> list[s
     return found
 
 
+def as_held(broker: Broker, topic: str, of: Stream) -> Stream:
+    """A stream as the broker has it after it was killed: all of it in its order, and perhaps a batch twice.
+
+    A batch that was written and not acknowledged is sent again, and a broker that was killed does not always know it;
+    what counts is what can be read.
+    """
+    held = []
+    for number, messages in sorted(broker.read(topic).items()):
+        sent = {(record.timestamp, encode(record, i + 1)): record for i, record in enumerate(of.partitions[number])}
+        found = [(message.timestamp()[1], message.value()) for message in messages]
+        assert [*dict.fromkeys(found)] == [*sent], f"partition {number} lost records, or has them in another order"
+        held.append([sent[each] for each in found])
+    return Stream(held, of.end_ns)
+
+
 def fates(of: Stream) -> Counter[str]:
     """How many spans there are of each fate."""
     return oracle(of.partitions, ASKED, of.stop, last_windows_only=True).fates

@@ -23,7 +23,7 @@ from confluent_kafka.admin import (
 )
 
 from tests.chaos.gauge import Gauge, Scraper, eventually
-from tests.chaos.stream import Producing, Stream, encode, order, settle, stream
+from tests.chaos.stream import Producing, Stream, as_held, encode, order, settle, stream
 from tests.flows.kafka.small import feed, idle_closures, states, wait_records, wait_states, watermark
 
 if TYPE_CHECKING:
@@ -53,14 +53,14 @@ def test_a_broker_that_is_killed_while_records_come_costs_nothing(
     own, of = broker_factory(), stream(seed)
     topic = own.create_topic("killed", 4)
     gauge = Gauge(tmp_path, own.bootstrap, [topic]).start().wait_ready()
-    with gauge, Scraper(gauge) as scraper, Producing(own, topic, of, 10.0):
+    with gauge, Scraper(gauge) as scraper, Producing(own, topic, of, 10.0) as producing:
         for _ in range(2):
             time.sleep(1.0 + rng.random() * 2.0)
             own.kill()
             time.sleep(rng.random())
             own.start()
-        producing_ends = settle(gauge, of, topic)
-        assert producing_ends == []
+        producing.wait()
+        assert settle(gauge, as_held(own, topic, of), topic) == []
         assert scraper.went_back == []
         assert "workers ended" not in gauge.log
 
