@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from detectors.kernels import kernel
+from detectors.bits import spread
+from detectors.kernels import inlined, kernel
 from detectors.rings import BAD, RAW_BAD, RAW_TOTAL, TOTAL
 from flows.decode.batch import WEIGHT_BITS
 from flows.slo.promise import Verdict
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 NOWHERE = -1
 """The cut of a pair that needs none."""
+
+# What a sum has after its counts: weight, bad weight and raw of rows that a threshold divides; its slowest bad span.
+_CUT_TOTAL, _CUT_BAD, _CUT_RAW, _SLOWEST, _SUM = range(RAW_BAD + 1, RAW_BAD + 6)
 
 
 class Column(NamedTuple):
@@ -121,18 +125,18 @@ class Counting:
             return None
         if self._is_stale:
             self._index()
-        known = slots < len(self._starts) - 1
-        per_row = np.zeros(len(rows), np.int64)
-        per_row[known] = np.diff(self._starts)[slots[known]]
-        n = int(per_row.sum())
-        if not n:
-            return None
-        keys, counts = np.empty((n, 3), np.int64), np.empty((n, 4), np.int64)
-        slow, trace = np.empty(n, np.int64), np.empty((n, 2), np.uint64)
         cells = (rows.cell_starts, rows.cell, rows.cell_weight)
         spans = (rows.pane, rows.at, rows.raw, rows.slow_ns, rows.slow_hi, rows.slow_lo)
-        count_rows(slots, per_row, spans, cells, self._starts, self._table, keys, counts, slow, trace)
-        return self._summed(keys, counts, slow, trace)
+        keys, counts, trace = sum_rows(slots, spans, cells, self._starts, self._table, len(self._columns))
+        if not len(keys):
+            return None
+        order = np.lexsort((keys[:, 2], keys[:, 1], keys[:, 0]))
+        number, at, pane = keys[order].T.copy()
+        begins = np.ones(len(number), np.bool_)
+        np.not_equal(number[1:], number[:-1], out=begins[1:])
+        used = [self._columns[each] for each in number[begins].tolist()]
+        column = begins.cumsum(dtype=np.int32) - np.int32(1)
+        return Counted(used, column, pane, at, counts[order], trace[order])
 
     def _index(self) -> None:
         """The pairs as a table by slot."""
@@ -145,84 +149,98 @@ class Counting:
         self._table = np.array(rows, np.int64).reshape(-1, 3)
         self._is_stale = False
 
-    def _summed(self, keys: np.ndarray, counts: np.ndarray, slow: np.ndarray, trace: np.ndarray) -> Counted:
-        low, most = keys[:, 1:].min(axis=0), keys[:, 1:].max(axis=0)
-        n_at, n_pane = (most - low + 1).tolist()
-        # Column, at and pane as one number: sorted once, not thrice.
-        group = (keys[:, 0] * n_at + keys[:, 1] - low[0]) * n_pane + keys[:, 2] - low[1]
-        order = np.lexsort((slow, group))
-        keys, group = keys[order], group[order]
-        first = np.flatnonzero(np.concatenate([[True], group[1:] != group[:-1]]))
-        last = np.concatenate([first[1:], [len(keys)]]) - 1  # of each sum, the slowest bad one
-        used, column = np.unique(keys[first, 0], return_inverse=True)
-        return Counted(
-            [self._columns[number] for number in used.tolist()],
-            column.astype(np.int32),
-            keys[first, 2],
-            keys[first, 1],
-            np.add.reduceat(counts[order], first, axis=0),
-            trace[order[last]],
-        )
-
 
 @kernel
-def count_rows(
+def sum_rows(  # noqa: C901 - one flat loop: a pass of its own that numbers the sums made it a third slower
     slots: np.ndarray,
-    per_row: np.ndarray,
     spans: tuple[np.ndarray, ...],
     cells: tuple[np.ndarray, np.ndarray, np.ndarray],
     starts: np.ndarray,
     table: np.ndarray,
-    keys: np.ndarray,
-    counts: np.ndarray,
-    slow: np.ndarray,
-    trace: np.ndarray,
-) -> None:
-    """Count each row for each of its promises.
+    n_columns: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sum rows by column, at and pane; whatever their order, and however a row was cut into several.
 
     Args:
-        slots: (n_rows,) int32.
-        per_row: (n_rows,) int64: how many promises a row has.
+        slots: (n_rows,) int32; those beyond the table have no pair.
         spans: pane, at, raw, slow_ns int64, trace id halves uint64, all (n_rows,).
         cells: starts (n_rows + 1,) int64, cell uint16, weight int64.
         starts: (n_slots + 1,) int64: a slot's pairs.
         table: (n_pairs, 3) int64: column, verdict, cut.
-        keys: (n, 3) int64, written: column, at, pane.
-        counts: (n, 4) int64, written.
-        slow: (n,) int64, written: duration of the slowest span where some are bad, else -1.
-        trace: (n, 2) uint64, written: its trace id.
+        n_columns: how many there are.
+
+    Returns:
+        Keys (n, 3) int64: column, at, pane; counts (n, 4) int64; trace ids (n, 2) uint64. In no order.
     """
     pane, at, raw, slow_ns, slow_hi, slow_lo = spans
     cell_starts, cell, weight = cells
-    i = 0
+    n_slots = len(starts) - 1
+    most = 0
+    for slot in slots:
+        if slot < n_slots:
+            most += starts[slot + 1] - starts[slot]
+    capacity = 16
+    while capacity < 2 * most:
+        capacity *= 2
+    places = np.zeros(capacity, np.int32)  # hash → number of the sum + 1
+    latest = np.full(n_columns, -1, np.int32)  # of each column: rows come in order, mostly, and hit it again
+    # Few of the most there could be are touched; clearing all would cost more than counting.
+    keys, sums, trace = np.empty((most, 3), np.int64), np.empty((most, _SUM), np.int64), np.empty((most, 2), np.uint64)
+    n = 0
     for row in range(len(slots)):
-        if per_row[row] == 0:
+        slot = slots[row]
+        if slot >= n_slots or starts[slot] == starts[slot + 1]:
             continue
         total = np.int64(0)
         for j in range(cell_starts[row], cell_starts[row + 1]):
             total += weight[j]
-        for pair in range(starts[slots[row]], starts[slots[row] + 1]):
-            verdict, cut = table[pair, 1], table[pair, 2]
+        for pair in range(starts[slot], starts[slot + 1]):
+            column, verdict, cut = table[pair, 0], table[pair, 1], table[pair, 2]
+            i = latest[column]
+            if i < 0 or keys[i, 1] != at[row] or keys[i, 2] != pane[row]:
+                place = spread((column << 40) ^ (at[row] << 20) ^ pane[row]) & (capacity - 1)
+                i = places[place] - 1
+                while i >= 0 and (keys[i, 0] != column or keys[i, 1] != at[row] or keys[i, 2] != pane[row]):
+                    place = (place + 1) & (capacity - 1)
+                    i = places[place] - 1
+                if i < 0:
+                    i = n
+                    n += 1
+                    places[place] = n
+                    keys[i, 0], keys[i, 1], keys[i, 2] = column, at[row], pane[row]
+                    for k in range(_SUM):
+                        sums[i, k] = 0
+                    sums[i, _SLOWEST], trace[i, 0], trace[i, 1] = -1, 0, 0
+                latest[column] = i
+            sums[i, TOTAL] += total
+            sums[i, RAW_TOTAL] += raw[row]
             bad = np.int64(0)
             if verdict == Verdict.BAD.value:
                 bad = total
+                sums[i, RAW_BAD] += raw[row]
             elif verdict != Verdict.GOOD.value:
-                below = np.int64(0)
                 for j in range(cell_starts[row], cell_starts[row + 1]):
-                    if cell[j] <= cut:
-                        below += weight[j]
-                bad = below if verdict == Verdict.BAD_AT_MOST.value else total - below
-            keys[i, 0] = table[pair, 0]
-            keys[i, 1] = at[row]
-            keys[i, 2] = pane[row]
-            counts[i, TOTAL] = total
-            counts[i, BAD] = bad
-            counts[i, RAW_TOTAL] = raw[row]
-            if total == raw[row] << WEIGHT_BITS:
-                counts[i, RAW_BAD] = bad >> WEIGHT_BITS
-            else:  # cells have weights only: of sampled spans the raw share is taken to be that of the weights
-                counts[i, RAW_BAD] = np.int64(np.ceil(raw[row] * (bad / max(total, 1))))
-            slow[i] = slow_ns[row] if bad > 0 else np.int64(-1)
-            trace[i, 0] = slow_hi[row] if bad > 0 else np.uint64(0)
-            trace[i, 1] = slow_lo[row] if bad > 0 else np.uint64(0)
-            i += 1
+                    if (cell[j] <= cut) == (verdict == Verdict.BAD_AT_MOST.value):
+                        bad += weight[j]
+                sums[i, _CUT_TOTAL] += total
+                sums[i, _CUT_BAD] += bad
+                sums[i, _CUT_RAW] += raw[row]
+            if bad > 0:
+                sums[i, BAD] += bad
+                slow = (slow_ns[row], slow_hi[row], slow_lo[row])
+                if slow > (sums[i, _SLOWEST], trace[i, 0], trace[i, 1]):
+                    sums[i, _SLOWEST], trace[i, 0], trace[i, 1] = slow
+    for i in range(n):
+        sums[i, RAW_BAD] += _raw_bad(sums[i, _CUT_TOTAL], sums[i, _CUT_BAD], sums[i, _CUT_RAW])
+    return keys[:n].copy(), sums[:n, :_CUT_TOTAL].copy(), trace[:n].copy()
+
+
+@inlined
+def _raw_bad(total: int, bad: int, raw: int) -> int:
+    """How many of the spans that a threshold divides are bad: cells have weights only.
+
+    Of sampled spans the raw share is taken to be that of the weights; of the sums, for a row's depends on its cuts.
+    """
+    if total == raw << WEIGHT_BITS:
+        return bad >> WEIGHT_BITS
+    return np.int64(np.ceil(raw * (bad / max(total, 1))))
