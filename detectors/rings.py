@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from detectors.kernels import kernel
 from detectors.ring_rules import RingRules as RingRules  # who makes a bank has its rules at hand
 
 if TYPE_CHECKING:
@@ -291,14 +292,19 @@ def _around(first: int, end: int, slots: int) -> list[slice]:
     return [slice(low, high)] if low < high else [slice(low, slots), slice(0, high)]
 
 
+@kernel
 def _accumulate(target: np.ndarray, where: np.ndarray, counts: np.ndarray) -> None:
-    """Add rows (n, 4) at places (n,), which may repeat."""
-    if len(where) > 1 and not (where[1:] > where[:-1]).all():
-        order = np.argsort(where, kind="stable")
-        ordered = where[order]
-        first = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
-        where, counts = ordered[first], np.add.reduceat(counts[order], first, axis=0)
-    target[where] += counts
+    """Add rows (n, 4) to target (m, 4) at places (n,) int64, which may repeat.
+
+    Raises:
+        IndexError: A place is outside.
+    """
+    for place in where:
+        if not 0 <= place < len(target):
+            raise IndexError("a row number is outside the bank")
+    for i in range(len(where)):
+        for k in range(4):
+            target[where[i], k] += counts[i, k]
 
 
 def _wider(counts: np.ndarray, n: int) -> np.ndarray:
