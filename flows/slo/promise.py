@@ -186,6 +186,10 @@ class Promise:
     exclude: Selector | None = None
     source: str = ""  # file:line
 
+    def __hash__(self) -> int:
+        """Of what tells promises apart: pages look all of them up at every pane, and selectors are slow to hash."""
+        return hash((self.name, self.service, self.objective_name))
+
     @property
     def error_budget(self) -> float:
         """The ratio of events that may be bad: 0.001 for 0.999."""
