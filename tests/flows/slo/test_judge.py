@@ -6,6 +6,7 @@ import random
 from collections import defaultdict
 from dataclasses import replace
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -26,6 +27,9 @@ from flows.slo.selector import Matcher, Selector
 from flows.watermark import TimeRules
 from tests.flows.test_exactness import _TableDecoder
 from tests.oracle import Record, Span
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SECOND, MINUTE, DAY = 10**9, 60 * 10**9, 86_400 * 10**9
 PANE = 5 * SECOND
@@ -52,17 +56,16 @@ GRID = Grid([LIMIT])
 RULES = ShardRules(
     time=TIME, grid=GRID, bounds_ns=(LIMIT,), expiry=720, minute=12, step=12, counters=False, promises=PROMISES
 )
-SLO_RULES = SloRules(PROMISES, PANE)
 
 
-def stream(rng: random.Random, minutes: int) -> list[list[Record]]:
+def stream(rng: random.Random, minutes: int, begin: int = BEGIN) -> list[list[Record]]:
     labels = [SeriesLabels(s, "GET /", kind, status, ()) for s in ("web", "db") for kind in (2, 3) for status in (0, 2)]
     weights = [1, 1, 1, 1, 0]
     partitions = []
     for _ in range(2):
         # All series at once: a late span of one that is not admitted yet is its service's overflow, which is not exact.
-        now, records = BEGIN, [Record(NO_TIMESTAMP, tuple(Span(BEGIN, 1, each, WEIGHT_ONE) for each in labels))]
-        while now < BEGIN + minutes * MINUTE:
+        now, records = begin, [Record(NO_TIMESTAMP, tuple(Span(begin, 1, each, WEIGHT_ONE) for each in labels))]
+        while now < begin + minutes * MINUTE:
             now += rng.choice([1, 1, 2, 5, 30]) * SECOND
             spans = tuple(
                 Span(
@@ -81,16 +84,19 @@ def stream(rng: random.Random, minutes: int) -> list[list[Record]]:
 class Chain:
     """The stages up to the judge, put together by hand."""
 
-    def __init__(self, partitions: list[list[Record]], rng: random.Random) -> None:
+    def __init__(
+        self, partitions: list[list[Record]], rng: random.Random, promises: tuple[Promise, ...] = PROMISES
+    ) -> None:
         self.rng = rng
+        self.rules, self.slo_rules = replace(RULES, promises=promises), SloRules(promises, PANE)
         self.partitions = partitions
         self.table = {f"{p}-{i}".encode(): r for p, records in enumerate(partitions) for i, r in enumerate(records)}
         self.keys: dict[SeriesLabels, int] = {}
         self.slots = [self._slot(p) for p in range(len(partitions))]
         self.folder = Folder(GRID, lambda _, name: name)
-        self.shards = {f"{n:02d}": Shard(len(partitions), RULES) for n in range(SHARDS)}
-        self.overflow = Shard(SHARDS, RULES)
-        self.judge = SloJudge(SLO_RULES)
+        self.shards = {f"{n:02d}": Shard(len(partitions), self.rules) for n in range(SHARDS)}
+        self.overflow = Shard(SHARDS, self.rules)
+        self.judge = SloJudge(self.slo_rules)
         self.stray = gather_overflow(TIME)
         self.shown: list[SloShown] = []
 
@@ -101,9 +107,9 @@ class Chain:
 
     def crash(self) -> None:
         self.folder = Folder(GRID, lambda _, name: name)
-        self.shards = {k: Shard.restore(len(self.slots), RULES, s.snapshot()) for k, s in self.shards.items()}
-        self.overflow = Shard.restore(SHARDS, RULES, self.overflow.snapshot())
-        self.judge = SloJudge.restore(SLO_RULES, self.judge.snapshot())
+        self.shards = {k: Shard.restore(len(self.slots), self.rules, s.snapshot()) for k, s in self.shards.items()}
+        self.overflow = Shard.restore(SHARDS, self.rules, self.overflow.snapshot())
+        self.judge = SloJudge.restore(self.slo_rules, self.judge.snapshot())
 
     def run(self) -> list[SloShown]:
         left = []
@@ -139,6 +145,17 @@ class Chain:
             self.shown += self.judge.hear(told)
 
 
+def window_start(window_ns: int, position: int) -> int:
+    """Where a window that ends at a position begins: aligned down to its ring's step."""
+    hour = 60 * MINUTE
+    step = next(
+        step
+        for step, length in ((PANE, 10 * MINUTE), (MINUTE, 6 * hour), (15 * MINUTE, 72 * hour), (hour, 90 * DAY))
+        if window_ns <= length
+    )
+    return (position * PANE - window_ns) // step * step
+
+
 class Truth:
     """Every span with the pane at whose close it counts, found one by one."""
 
@@ -162,24 +179,21 @@ class Truth:
                         after = max(after, min(span.end, stamp))
                 frontier = after
 
+    def of(self, promise: Promise, position: int) -> Iterator[tuple[Span, bool]]:
+        """What a promise counts of all that is closed at a position, and whether it is bad."""
+        for pane, spans in self.counted.items():
+            for span in spans:
+                if pane < position and self._is_in(promise, span):
+                    yield span, self._is_bad(promise, span)
+
     def window(self, of: Promise, window_ns: int, position: int) -> tuple[int, int]:
         """(bad, total) weights of a window that ends at `position`, its start aligned down to its ring's step."""
-        hour = 60 * MINUTE
-        step = next(
-            step
-            for step, length in ((PANE, 10 * MINUTE), (MINUTE, 6 * hour), (15 * MINUTE, 72 * hour), (hour, 90 * DAY))
-            if window_ns <= length
-        )
-        start = (position * PANE - window_ns) // step * step
+        start = window_start(window_ns, position)
         bad = total = 0
-        for pane, spans in self.counted.items():
-            if pane >= position:
-                continue
-            for span in spans:
-                if span.end < start or not self._is_in(of, span):
-                    continue
+        for span, is_bad in self.of(of, position):
+            if span.end >= start:
                 total += span.weight
-                bad += span.weight * self._is_bad(of, span)
+                bad += span.weight * is_bad
         return bad, total
 
     @staticmethod
