@@ -10,7 +10,7 @@ import numpy as np
 
 from flows.decode.batch import SpanBatch
 from flows.dedupe import Dedupe
-from flows.records import Partition
+from flows.records import Partition, bytes_at
 from flows.snapshot import pack, unpack
 from flows.watermark import ACTIVE, UNKNOWN, Fate, Frontier, PartitionProgress, Progress, Timed, TimeRules
 
@@ -275,7 +275,7 @@ def _letter(records: Records, number: int, reason: str, detail: str, n_spans: in
         int(records.timestamps_ms[number]),
         reason,
         detail,
-        records.data[start : min(end, start + PAYLOAD_BYTES)].tobytes(),
+        bytes_at(start, min(end - start, PAYLOAD_BYTES)),
         n_spans,
         end - start,
     )

@@ -8,6 +8,7 @@ import numpy as np
 
 from flows.decode.attributes import BOOL, DOUBLE, INT, STRING, TYPE_BITS, TYPE_MASK
 from flows.decode.batch import UNKNOWN_SERVICE, Identity, SpanBatch, Text
+from flows.records import bytes_at
 
 if TYPE_CHECKING:
     from flows.decode.arena import Arena
@@ -41,8 +42,8 @@ _ALIGNED = 64
 class Columns(NamedTuple):
     """Room for spans: what a `SpanBatch` shows, and where the text of each span stands.
 
-    A value's meta is its size in bytes and its type (`attributes.py`); its bits are an offset in the records' bytes if
-    it is a string, else the value's own 64 bits.
+    A value's meta is its size in bytes and its type (`attributes.py`); its bits are its address if it is
+    a string, else the value's own 64 bits.
     """
 
     record: np.ndarray  # (room,) int32
@@ -56,7 +57,7 @@ class Columns(NamedTuple):
     weight: np.ndarray  # (room,) int64
     key_hi: np.ndarray  # (room,) uint64
     key_lo: np.ndarray  # (room,) uint64
-    name_at: np.ndarray  # (room,) int64: offset
+    name_at: np.ndarray  # (room,) int64: address
     name_size: np.ndarray  # (room,) int32
     service: np.ndarray  # (room,) int32: row of the two below
     service_meta: np.ndarray  # (room,) int64
@@ -83,18 +84,18 @@ class Columns(NamedTuple):
             new[:filled] = old[:filled]
         return larger
 
-    def batch(self, n_spans: int, data: np.ndarray, clamped: int, context: Context) -> SpanBatch:
-        """The first rows as a batch over the records' bytes."""
+    def batch(self, n_spans: int, kept: object, clamped: int, context: Context) -> SpanBatch:
+        """The first rows as a batch over the records' bytes, which `kept` keeps alive."""
         shown = self[: self._fields.index("name_at")]
-        text = LocatedText(data, Columns(*(column[:n_spans] for column in self)))
+        text = LocatedText(kept, Columns(*(column[:n_spans] for column in self)))
         return SpanBatch(*(column[:n_spans] for column in shown), text, clamped, context.limited)
 
 
 class LocatedText(Text):
     """Text that is decoded when it is asked for, from where it stands in the records' bytes."""
 
-    def __init__(self, data: np.ndarray, columns: Columns) -> None:
-        self._data = data
+    def __init__(self, kept: object, columns: Columns) -> None:
+        self._kept = kept
         self._columns = columns
 
     def identity(self, index: int, kind: int, status: int) -> Identity:
@@ -106,8 +107,8 @@ class LocatedText(Text):
         name = self._string(int(columns.name_at[index]), int(columns.name_size[index]))
         return Identity(service or UNKNOWN_SERVICE, name, kind, status, tuple(self._value(*value) for value in values))
 
-    def _string(self, offset: int, size: int) -> str:
-        return self._data[offset : offset + size].tobytes().decode("utf-8", "replace")
+    def _string(self, address: int, size: int) -> str:
+        return bytes_at(address, size).decode("utf-8", "replace")
 
     def _value(self, meta: np.int64, bits: np.int64) -> str:
         """A value as a label shows it; a double as Python's repr: 1.0 is "1.0" and never looks like the integer 1."""

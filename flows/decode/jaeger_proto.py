@@ -74,17 +74,10 @@ def _absorb_value(high: np.uint64, low: np.uint64, slot: int, context: int) -> t
     return high, low, meta
 
 
-@inlined
-def _bits(slot: int, base: int) -> int:
-    """A slot's bits as the columns have them: a string by its offset."""
-    return load_word(slot, BITS) - base if type_of(slot) == STRING else load_word(slot, BITS)
-
-
 @kernel
 def _decode(  # type: ignore[no-untyped-def]
-    data,  # (n_bytes,) uint8
-    starts,  # (n_records,) int64
-    ends,  # (n_records,) int64
+    starts,  # (n_records,) int64: addresses
+    ends,  # (n_records,) int64: addresses
     words,  # (n,) int64: the context
     slots,  # (n_places,) int64: the slots of all dimensions
     slot_starts,  # (n_dimensions + 1,) int64: where each dimension's are
@@ -94,7 +87,6 @@ def _decode(  # type: ignore[no-untyped-def]
     faults,  # (n_records,) uint8, filled here: why a record is dead
 ):
     """Decode all records; the rows filled."""
-    base = np.int64(data.ctypes.data)
     context = np.int64(words.ctypes.data)
     nothing = np.int64(no_service.ctypes.data)
     secrets, counters, found = load_word(context, SEEDS), load_word(context, COUNTERS), load_word(context, SLOTS)
@@ -111,7 +103,7 @@ def _decode(  # type: ignore[no-untyped-def]
         clear_slots(span_level, context)
         clear_slots(resource_level, context)
         error, end_ns, duration, name, size, process, process_size, trace_high, trace_low, span_id = read_span(
-            base + starts[index], base + ends[index], context
+            starts[index], ends[index], context
         )
         if error < 0:
             faults[index] = -error
@@ -132,7 +124,7 @@ def _decode(  # type: ignore[no-untyped-def]
                     break
             high, low, meta = _absorb_value(high, low, chosen, context)
             columns.dimension_meta[n_spans, dimension] = meta
-            columns.dimension_bits[n_spans, dimension] = _bits(chosen, base) if chosen != 0 else 0
+            columns.dimension_bits[n_spans, dimension] = load_word(chosen, BITS) if chosen != 0 else 0
         if duration < 0:
             add_to_word(counters, CLAMPED, 1)
             duration = 0
@@ -147,11 +139,11 @@ def _decode(  # type: ignore[no-untyped-def]
         columns.weight[n_spans] = weight
         columns.key_hi[n_spans] = high
         columns.key_lo[n_spans] = low
-        columns.name_at[n_spans] = name - base
+        columns.name_at[n_spans] = name
         columns.name_size[n_spans] = size
         columns.service[n_spans] = n_spans
         columns.service_meta[n_spans] = service_meta
-        columns.service_bits[n_spans] = _bits(service, base)
+        columns.service_bits[n_spans] = load_word(service, BITS)
         n_spans += 1
     return n_spans
 
@@ -190,7 +182,6 @@ class JaegerProto(Decoder):
         columns = Columns.empty(len(records), len(self._slot_starts) - 1, self._arena)
         faults = np.zeros(len(records), np.uint8)
         n_spans = _decode(
-            records.data,
             records.starts,
             records.ends,
             context.words,
@@ -201,7 +192,7 @@ class JaegerProto(Decoder):
             columns,
             faults,
         )
-        batch = columns.batch(n_spans, records.data, int(context.counters[CLAMPED]), context)
+        batch = columns.batch(n_spans, records.kept, int(context.counters[CLAMPED]), context)
         batch.dead.extend(_dead(record, int(faults[record])) for record in np.flatnonzero(faults).tolist())
         return batch
 

@@ -93,18 +93,10 @@ def _hash_service(slot: int, context: int) -> tuple[np.uint64, np.uint64]:
     return _hash_slot(high, low, slot, context)
 
 
-@inlined
-def _bits(slot: int, base: int) -> int:
-    """A slot's bits as the columns have them: a string by its offset."""
-    bits = load_word(slot, BITS)
-    return bits - base if load_word(slot, META) & TYPE_MASK == STRING else bits
-
-
 @kernel
 def _decode(  # type: ignore[no-untyped-def]
-    data,  # (n_bytes,) uint8
-    starts,  # (n_records,) int64
-    ends,  # (n_records,) int64
+    starts,  # (n_records,) int64: addresses
+    ends,  # (n_records,) int64: addresses
     begin,  # int: the first record to decode
     n_spans,  # int: rows filled before it
     max_spans,  # int: of one record
@@ -118,7 +110,6 @@ def _decode(  # type: ignore[no-untyped-def]
     dead_spans,  # (n_records, n_reasons) int32, counted here
 ):
     """Decode records until all are done or the columns are full: the next record, and the rows filled."""
-    base = np.int64(data.ctypes.data)
     context = np.int64(words.ctypes.data)
     spans, scopes = np.int64(span_frames.ctypes.data), np.int64(scope_frames.ctypes.data)
     secrets, counters, found = load_word(context, SEEDS), load_word(context, COUNTERS), load_word(context, SLOTS)
@@ -128,7 +119,7 @@ def _decode(  # type: ignore[no-untyped-def]
     service_high, service_low = start(secrets)
     n_dimensions = len(slot_starts) - 1
     for index in range(begin, len(starts)):
-        total = frame_request(base + starts[index], base + ends[index], spans, scopes, max_spans, context)
+        total = frame_request(starts[index], ends[index], spans, scopes, max_spans, context)
         if total < 0:
             faults[index] = -total
             continue
@@ -148,7 +139,7 @@ def _decode(  # type: ignore[no-untyped-def]
                     service_high, service_low = _hash_service(service, context)
                     owner = n_spans
                     columns.service_meta[owner] = load_word(service, META)
-                    columns.service_bits[owner] = _bits(service, base)
+                    columns.service_bits[owner] = load_word(service, BITS)
                 owner_error = BAD_RESOURCE if resource_error < 0 else 0
                 if load_word(scope_level, MASK) != 0 and owner_error == 0:
                     scope_error = read_attributes_of(
@@ -177,7 +168,7 @@ def _decode(  # type: ignore[no-untyped-def]
                         break
                 high, low = _hash_slot(high, low, chosen, context)
                 columns.dimension_meta[n_spans, dimension] = load_word(chosen, META) if chosen != 0 else NOTHING
-                columns.dimension_bits[n_spans, dimension] = _bits(chosen, base) if chosen != 0 else 0
+                columns.dimension_bits[n_spans, dimension] = load_word(chosen, BITS) if chosen != 0 else 0
             if end_ns < start_ns:
                 add_to_word(counters, CLAMPED, 1)
                 start_ns = end_ns
@@ -192,7 +183,7 @@ def _decode(  # type: ignore[no-untyped-def]
             columns.weight[n_spans] = weight
             columns.key_hi[n_spans] = high
             columns.key_lo[n_spans] = low
-            columns.name_at[n_spans] = name - base
+            columns.name_at[n_spans] = name
             columns.name_size[n_spans] = size
             columns.service[n_spans] = owner
             n_spans += 1
@@ -241,7 +232,6 @@ class OtlpProto(Decoder):
         done = n_spans = 0
         while True:
             done, n_spans = _decode(
-                records.data,
                 records.starts,
                 records.ends,
                 done,
@@ -260,7 +250,7 @@ class OtlpProto(Decoder):
                 break
             room *= 2
             columns = columns.grown(n_spans, room, self._arena)
-        batch = columns.batch(n_spans, records.data, int(context.counters[CLAMPED]), context)
+        batch = columns.batch(n_spans, records.kept, int(context.counters[CLAMPED]), context)
         batch.dead.extend(_dead(faults, dead_spans))
         return batch
 

@@ -65,17 +65,8 @@ class _Rows:
     kind: str = "none"
 
     def records(self, partition: Partition) -> Records:
-        lengths = np.fromiter(map(len, self.values), np.int64, len(self.values))
-        ends = np.cumsum(lengths, dtype=np.int64)
-        data = self.values[0] if len(self.values) == 1 else b"".join(self.values)
-        return Records(
-            partition,
-            np.frombuffer(data, np.uint8),
-            ends - lengths,
-            ends,
-            np.array(self.offsets, np.int64),
-            np.array(self.timestamps_ms, np.int64),
-        )
+        offsets, timestamps_ms = np.array(self.offsets, np.int64), np.array(self.timestamps_ms, np.int64)
+        return Records.apart(partition, self.values, offsets, timestamps_ms)
 
 
 class Taken(NamedTuple):

@@ -78,7 +78,9 @@ class ByNumber:
             if lost.frame % LANES == lane and lost.frame >= start
         )
         stamps = np.full(len(mine), NO_TIMESTAMP, np.int64)
-        records = Records(partition, block.data, block.starts[mine], block.ends[mine], block.frames[mine], stamps)
+        records = Records.within(
+            partition, block.data, block.starts[mine], block.ends[mine], block.frames[mine], stamps
+        )
         return Share((records,) if len(mine) else (), dead, None, max(start, block.next_frame))
 
     def end(self, damages: list[Damage], since: Mapping[int, int]) -> Shares:
@@ -188,7 +190,9 @@ class _Hand:
         assert self._block is not None, "there are no frames after the last block"
         frames, offsets, stamps = np.array(rows, np.int64).T.copy()
         at = np.searchsorted(self._block.frames, frames)
-        return Records(partition, self._block.data, self._block.starts[at], self._block.ends[at], offsets, stamps)
+        return Records.within(
+            partition, self._block.data, self._block.starts[at], self._block.ends[at], offsets, stamps
+        )
 
 
 def _lanes_of(entry: Entry) -> set[int]:

@@ -56,10 +56,7 @@ def _compile() -> None:
 
 
 def _compile_the_rest(request: bytes) -> None:
-    """What a replay of a little OTLP does not reach: an image's cache is read-only, so nothing may be left for later.
-
-    Kafka's records cannot be written to, a recording's can; kernels are compiled for the one and for the other.
-    """
+    """What a replay of a little OTLP does not reach: an image's cache is read-only, so nothing is left for later."""
     import numpy as np
 
     from detectors.compact import recell_runs
@@ -71,8 +68,7 @@ def _compile_the_rest(request: bytes) -> None:
     from flows.records import Records
     from flows.watermark import TimeRules
 
-    for encoding in ("otlp_proto", "jaeger_proto"):
-        Slot(0, lambda _, name=encoding: decoder(name), TimeRules(), 1024).emit([Records.of([request])])  # type: ignore[misc]
+    Slot(0, lambda _: decoder("jaeger_proto"), TimeRules(), 1024).emit([Records.of([request])])
     rows, cells = (tuple(np.empty(0, dtype) for dtype in each.values()) for each in (ROW_COLUMNS, CELL_COLUMNS))
     merge_rows(rows, cells)
     grid, no_bytes = Grid(), np.frombuffer(b"", np.uint8)

@@ -7,6 +7,7 @@ import random
 from base64 import b64decode
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import pytest
 import zstandard
 from google.protobuf.json_format import MessageToJson
@@ -16,7 +17,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from flows.decode.batch import UNKNOWN_SERVICE, Dimension, Identity, Limits, SpanBatch, Wanted
 from flows.decode.otlp_json import OtlpJson
 from flows.decode.otlp_proto import OtlpProto
-from flows.records import Records
+from flows.records import Partition, Records
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -241,18 +242,22 @@ def test_what_lies_beside_a_record_changes_nothing() -> None:
         cut = mutate(data or b"\x0a", rng)
         answers = []
         for poison in (b"\x00", b"\xff", b"\x0a"):
-            records = Records.of([poison * 64, cut, poison * 64])
-            alone = Records(
-                records.partition,
-                records.data,
-                records.starts[1:2],
-                records.ends[1:2],
-                records.offsets[:1],
-                records.timestamps_ms[:1],
-            )
+            among = np.frombuffer(poison * 64 + cut + poison * 64, np.uint8)
+            zero = np.zeros(1, np.int64)
+            alone = Records.within(Partition("test", 0), among, zero + 64, zero + 64 + len(cut), zero, zero)
             batch = decoder.decode(alone)
             answers.append((seen(batch), batch.dead))
         assert answers[0] == answers[1] == answers[2]
+
+
+def test_a_batch_keeps_the_bytes_that_its_text_stands_in() -> None:
+    """Text is read from memory when it is asked for, long after the records were handed over."""
+    request = ExportTraceServiceRequest()
+    request.resource_spans.add().scope_spans.add().spans.add(name="n" * 1_000)
+    batch = OtlpProto().decode(Records.of([request.SerializeToString()]))
+    others = [b"x" * size for size in range(900, 1_100) for _ in range(50)]
+    assert batch.identity(0).span_name == "n" * 1_000
+    assert len(others) == 10_000
 
 
 def test_cuts_at_every_byte_are_rejected_or_read_as_protobuf_reads_them() -> None:
@@ -261,6 +266,37 @@ def test_cuts_at_every_byte_are_rejected_or_read_as_protobuf_reads_them() -> Non
     for data in generated(30, 6):
         for end in range(len(data)):
             agree(decoder, data[:end])
+
+
+def test_attributes_that_nobody_asked_for_are_passed_over_and_counted() -> None:
+    """Without dimensions all attributes of a span are taken in one go; the longer ones one by one."""
+    rng = random.Random(11)
+    seeds = []
+    for data in small(generated(60, 12)):
+        request = ExportTraceServiceRequest.FromString(data)
+        for of_resource in request.resource_spans:
+            for of_scope in of_resource.scope_spans:
+                for span in of_scope.spans:
+                    for _ in range(rng.randint(0, 9)):
+                        value = span.attributes.add(key="k" * rng.choice((0, 1, 40, 130))).value
+                        value.string_value = "v" * rng.choice((0, 20, 81, 82, 83, 200))
+        seeds.append(request.SerializeToString())
+    decoder, most, accepted = OtlpProto((), Limits(attributes_per_span=4, string_bytes=1 << 20)), 4, 0
+    for _ in range(2_000):
+        data = mutate(rng.choice([seed for seed in seeds if seed]), rng)
+        batch = decoder.decode(Records.of([data]))
+        try:
+            request = ExportTraceServiceRequest.FromString(data)
+        except (DecodeError, UnicodeDecodeError):
+            continue
+        if any(len(of_resource.resource.attributes) > most for of_resource in request.resource_spans):
+            continue
+        accepted += 1
+        known = [row._replace(identity=row.identity._replace(dimensions=())) for row in truth(request)]
+        spans = [s for of in request.resource_spans for scope in of.scope_spans for s in scope.spans]
+        beyond = sum(max(len(span.attributes) - most, 0) for span in spans)
+        assert (seen(batch), batch.dead, batch.limited.get("attributes", 0)) == (known, [], beyond), data.hex()
+    assert accepted > 100
 
 
 def test_mutated_requests_agree_with_protobuf() -> None:
