@@ -19,6 +19,7 @@ import numpy as np
 from detectors.bits import multiply_high, spread
 from detectors.histogram import Grid, cell_of
 from detectors.kernels import kernel
+from flows.deal import deal
 from flows.decode.batch import WEIGHT_BITS, WEIGHT_ONE, SpanBatch
 from flows.series import SHARDS, HashedLabels, SeriesLabels, hash_order, shard_of
 from flows.watermark import Fate
@@ -185,28 +186,21 @@ class Folder:
 
     def _deal(self, rows: list[np.ndarray], cells: list[np.ndarray]) -> list[Partial | None]:
         """Split rows and cells by shard."""
-        series = rows[0]
-        shard = self._shard[series]
-        order = np.argsort(shard, kind="stable")
-        row_ends = np.cumsum(np.bincount(shard, minlength=SHARDS))
-        rank = np.empty(len(order), np.int32)
-        rank[order] = np.arange(len(order), dtype=np.int32)
-        cell_shard = shard[cells[0]]
-        cell_order = np.argsort(cell_shard, kind="stable")
-        cell_ends = np.cumsum(np.bincount(cell_shard, minlength=SHARDS))
-        rows = [self._in_shard[series[order]], *(column[order] for column in rows[1:])]
-        cells = [rank[cells[0][cell_order]], *(column[cell_order] for column in cells[1:])]
+        dealt_rows = tuple(np.empty_like(column) for column in rows)
+        dealt_cells = tuple(np.empty_like(column) for column in cells)
+        row_ends, cell_ends = deal(tuple(rows), tuple(cells), self._shard, self._in_shard, dealt_rows, dealt_cells)
         partials: list[Partial | None] = [None] * SHARDS
-        for number in np.flatnonzero(np.diff(row_ends, prepend=0)).tolist():
-            first, last = int(row_ends[number - 1]) if number else 0, int(row_ends[number])
-            first_cell, last_cell = int(cell_ends[number - 1]) if number else 0, int(cell_ends[number])
+        first = first_cell = 0
+        for number, (last, last_cell) in enumerate(zip(row_ends.tolist(), cell_ends.tolist(), strict=True)):
+            if first == last:
+                continue
             told = self._told[number]
             self._told[number] = len(self._by_shard[number])
-            cell_row = cells[0][first_cell:last_cell] - np.int32(first)
-            columns = (column[first:last] for column in rows)
-            rest = (column[first_cell:last_cell] for column in cells[1:])
+            columns = (column[first:last] for column in dealt_rows)
+            rest = (column[first_cell:last_cell] for column in dealt_cells)
             new = self._by_shard[number][told:]
-            partials[number] = Partial(self._sender, new, told, *(*columns, cell_row, *rest))
+            partials[number] = Partial(self._sender, new, told, *columns, *rest)
+            first, first_cell = last, last_cell
         return partials
 
 
