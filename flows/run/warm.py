@@ -33,9 +33,13 @@ def _compile() -> None:
     from flows.generate.scenario import Scenario
     from flows.recording.writer import RecordingWriter
     from flows.replay import Job, Worker
+    from flows.slo.promise import Indicator, Promise, Rolling
+    from flows.slo.selector import Selector
 
     config = Config.model_validate({"dedupe": {"enabled": True, "entries": 1024}})
     service = {"operations": {"get": {"http": "GET /", "own": {"median": "5ms", "spread": 0.4}}}}
+    latency = Indicator("latency", Selector("spans", ()), threshold_ns=5_000_000)
+    promise = Promise("warm", "warm", "0.99", 0.99, latency, Rolling(30 * 86_400 * 10**9, "30d"))
     scenario = Scenario.model_validate({"name": "warm", "services": {"warm": service}, "traffic": {"warm.get": 1.0}})
     with tempfile.TemporaryDirectory(prefix="streamgauge-") as folder:
         request = b""
@@ -48,7 +52,8 @@ def _compile() -> None:
                     request = request or record.request
             from bytewax.testing import run_main
 
-            worker = Worker(Job((str(path),), config, Path(folder) / encoding), 0, lambda: False)
+            job = Job((str(path),), config, Path(folder) / encoding, promises=(promise,))
+            worker = Worker(job, 0, lambda: False)
             run_main(worker.flow)  # type: ignore[no-untyped-call]
             worker.finish()
     _compile_the_rest(request)
