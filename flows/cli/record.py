@@ -76,7 +76,7 @@ def _record(
         hint = "`streamgauge run --help` shows a first configuration."
         raise ConfigError("kafka", "not there", "it says what to read", hint)
     log.configure(loaded.log.format, loaded.log.level)
-    from flows.kafka.reader import check
+    from flows.kafka.properties import check
     from flows.record.parts import Parts, existing_parts
     from flows.record.recorder import Recorder
 

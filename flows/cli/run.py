@@ -130,7 +130,7 @@ def _check(config: Config, workers: int) -> None:
         raise UsageError(
             f"--workers {workers}", f"each worker needs a slot, and kafka.slots is {config.kafka.slots}", "Use fewer."
         )
-    from flows.kafka.reader import check
+    from flows.kafka.properties import check
 
     trouble = check(config.kafka.librdkafka())
     if trouble:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from flows.kafka.reader import Coordinates
+from flows.kafka.reading import Coordinates
 
 if TYPE_CHECKING:
     from pathlib import Path

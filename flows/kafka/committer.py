@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from flows import log
-from flows.kafka.reader import owned
+from flows.kafka.properties import owned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,7 +15,8 @@ from flows import log
 from flows.emission import NOWHERE, Emission, Slot
 from flows.kafka.cluster import slot_of
 from flows.kafka.committer import Committer
-from flows.kafka.reader import Coordinates, Reader
+from flows.kafka.reader import Reader
+from flows.kafka.reading import Coordinates
 from flows.kafka.silence import Silence
 from flows.records import Partition
 from flows.snapshot import pack, unpack
@@ -26,8 +27,7 @@ if TYPE_CHECKING:
 
     from flows.kafka.careful import Careful
     from flows.kafka.cluster import Cluster, Topic
-    from flows.kafka.committer import Committer
-from flows.kafka.reader import Reading
+    from flows.kafka.reading import Reading
 
 _VERSION = 1
 _GATHER_SECONDS = 0.1
@@ -244,10 +244,9 @@ class KafkaSlot(StatefulSourcePartition[Emission, bytes]):
             return
         _log.warning("a client hears nothing of a cluster that answers; it is made anew", slot=self.slot.number)
         self._heard_at = now
-        threading.Thread(target=reader.close, name="kafka-close", daemon=True).start()
         self.reader = self._source.reader()
-        for partition, of in reader.partitions.items():
-            self.reader.add(partition, of.position, of.topic_id)
+        self.reader.take_over(reader)
+        threading.Thread(target=reader.close, name="kafka-close", daemon=True).start()
 
     def _is_read(self, partition: Partition) -> bool:
         return self.reader is not None and partition in self.reader.partitions

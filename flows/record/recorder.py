@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from flows.config.live import Kafka
     from flows.kafka.cluster import Topic
-    from flows.kafka.reader import Taken
+    from flows.kafka.gathered import Taken
     from flows.record.parts import Parts
 
 _GATHER_SECONDS = 0.1

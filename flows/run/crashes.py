@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from flows import log
-from flows.kafka.reader import Coordinates
+from flows.kafka.reading import Coordinates
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

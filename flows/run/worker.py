@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from flows.config import Config
     from flows.decode.batch import Decoder
-    from flows.kafka.reader import Coordinates
+    from flows.kafka.reading import Coordinates
     from flows.kafka.source import KafkaSlot
     from flows.slo.promise import Promise
     from flows.slo.seed import Seed

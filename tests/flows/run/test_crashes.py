@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 from flows.kafka.careful import Careful, noted
-from flows.kafka.reader import Coordinates
+from flows.kafka.reading import Coordinates
 from flows.run.crashes import Crashes
 
 HERE = {"spans/0": 100, "spans/1": 7}
