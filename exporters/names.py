@@ -280,7 +280,7 @@ SLO_UNKNOWN = Family(
 ALERTS = Family(
     "streamgauge_alerts",
     "gauge",
-    "How many alerts are in a state: firing.",
+    "How many alerts are in a state: pending, firing.",
     (ALERTNAME, SEVERITY, STATE),
     across="sum",
 )

@@ -82,6 +82,13 @@ def alerts(lines: Lines, end_ns: int) -> list[SloAlert]:
     ]
 
 
+def pending(lines: Lines) -> list[tuple[str, Severity]]:
+    """Name and severity of every alert of a bank's lines that waits for its time to fire."""
+    return [
+        _identity(key)[:2] for i in lines.busy for key, machine in lines.all[i].machines.items() if machine.is_pending
+    ]
+
+
 def _tiers(lines: Lines, bank: Bank) -> _Said:
     """What all tiers of all lines say."""
     shape = len(lines), lines.arrays.n_places

@@ -15,7 +15,7 @@ import numpy as np
 from detectors.tiers import MINUTE_NS
 from flows.records import Partition
 from flows.series import OVERFLOW, SHARDS
-from flows.slo.alerting import alerts, judge
+from flows.slo.alerting import alerts, judge, pending
 from flows.slo.bank import Bank, Budgeting, slice_target
 from flows.slo.counting import Column
 from flows.slo.figures import figures
@@ -143,7 +143,8 @@ class SloJudge:
 
     def _shown(self, *, is_last: bool) -> SloShown:
         banks = tuple(figures(desk.lines, desk.bank) for desk in self._desks if len(desk.lines))
-        return SloShown(self.position * self.rules.pane_ns, banks, self.alerts(), is_last)
+        waiting = tuple(each for desk in self._desks for each in pending(desk.lines))
+        return SloShown(self.position * self.rules.pane_ns, banks, self.alerts(), waiting, is_last)
 
     def figures(self) -> list[SloFigures]:
         """Every objective as it stands."""

@@ -66,9 +66,14 @@ class Machine:
         return self.starts_at_ns != NEVER and self.ends_at_ns == NEVER
 
     @property
+    def is_pending(self) -> bool:
+        """Whether it waits for its time to fire."""
+        return self.pending_since != NEVER and not self.is_firing
+
+    @property
     def is_quiet(self) -> bool:
         """Whether nothing is remembered that a step could change."""
-        return not self.is_firing and self.pending_since == NEVER and not self.latched.since
+        return not (self.is_firing or self.is_pending or self.latched.since)
 
     @property
     def is_settled(self) -> bool:

@@ -15,12 +15,22 @@ from exporters.samples import Samples, by_label
 from flows.units import format_duration
 
 if TYPE_CHECKING:
+    from detectors.tiers import Severity
     from flows.slo.promise import Promise
     from flows.slo.shown import Figures, SloShown
 
+_ALWAYS: tuple[tuple[str, Severity, str], ...] = (
+    ("SLOBurnRate", "critical", "firing"),
+    ("SLOBurnRate", "critical", "pending"),
+    ("SLOBurnRate", "warning", "firing"),
+    ("SLOBurnRate", "warning", "pending"),
+    ("SLOAbsent", "critical", "firing"),
+)
+"""Counts that are shown when they are 0, too; only a tier may wait."""
+
 
 def slo_samples(shown: SloShown) -> list[Samples]:
-    """The gauges of every objective, and how many alerts fire."""
+    """The gauges of every objective, and how many alerts fire or are pending."""
     return [*(block for bank in shown.banks for block in _objectives(bank, shown.end_ns)), _alerts(shown)]
 
 
@@ -52,14 +62,15 @@ def _identity(promise: Promise, group: str) -> list[tuple[str, str]]:
 
 
 def _alerts(shown: SloShown) -> Samples:
-    firing = Counter((each.name, each.severity) for each in shown.alerts if each.ends_at_ns is None)
-    for kind in (("SLOBurnRate", "critical"), ("SLOBurnRate", "warning"), ("SLOAbsent", "critical")):
-        firing[kind] += 0
+    counts = Counter((each.name, each.severity, "firing") for each in shown.alerts if each.ends_at_ns is None)
+    counts.update((*each, "pending") for each in shown.pending)
+    for kind in _ALWAYS:
+        counts[kind] += 0
     labels = [
-        LabelSet([(names.ALERTNAME, name), (names.SEVERITY, severity), (names.STATE, "firing")])
-        for name, severity in firing
+        LabelSet([(names.ALERTNAME, name), (names.SEVERITY, severity), (names.STATE, state)])
+        for name, severity, state in counts
     ]
-    return by_label(names.ALERTS, shown.end_ns, labels, np.array(list(firing.values()), np.int64))
+    return by_label(names.ALERTS, shown.end_ns, labels, np.array(list(counts.values()), np.int64))
 
 
 def slos_json(shown: SloShown) -> bytes:

@@ -81,6 +81,7 @@ class SloShown(NamedTuple):
     end_ns: int
     banks: tuple[Figures, ...]  # by period
     alerts: list[SloAlert]
+    pending: tuple[tuple[str, Severity], ...]  # name and severity of those that wait for their time to fire
     is_last: bool  # of those closed at once: what is shown live
 
     @property

@@ -9,7 +9,7 @@ import numpy as np
 from flows.records import Partition
 from flows.series import SHARDS
 from flows.slo.counting import Column, Counted
-from flows.slo.judge import SloAlert, SloJudge, SloPart, SloRules
+from flows.slo.judge import SloAlert, SloJudge, SloPart, SloRules, SloShown
 from flows.slo.promise import Indicator, Promise, Rolling
 from flows.slo.selector import Matcher, Selector
 from flows.watermark import PartitionProgress, Progress
@@ -53,6 +53,7 @@ class Feed:
         self.judge = SloJudge(SloRules((promise,), pane_ns))
         self.begin = self.pane = BEGIN_NS // pane_ns
         self.alerts: dict[tuple[str, str, int], SloAlert] = {}  # as they were shown last
+        self.shown: SloShown | None = None  # last
 
     @property
     def now_ns(self) -> int:
@@ -80,6 +81,7 @@ class Feed:
             at = PartitionProgress(Partition("shard", shard), self.pane, self.begin, self.pane - 1, self.pane)
             parts.append(SloPart(Progress(shard, (at,)), (counted,) if shard == 0 and len(some) else ()))
         for shown in self.judge.hear(parts):
+            self.shown = shown
             self.alerts.update({(each.name, each.severity, each.starts_at_ns): each for each in shown.alerts})
 
     def minutes(self, n: int, total: int, bad: int = 0) -> None:

@@ -1,0 +1,65 @@
+"""How many alerts there are, by state, as Prometheus is shown it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from detectors.tiers import MINUTE_NS as MINUTE
+from exporters import names
+from flows.slo.publish import slo_samples
+from tests.flows.slo.feed import Feed, promised
+from tests.flows.slo.test_machine import OUTAGE
+
+WAITING = promised(tiers=(replace(OUTAGE, for_ns=5 * MINUTE),))
+
+
+def counted(feed: Feed) -> dict[tuple[str, str, str], int]:
+    """(alertname, severity, state) → the gauge."""
+    assert feed.shown is not None
+    (samples,) = [each for each in slo_samples(feed.shown) if each.family is names.ALERTS]
+    keys = [dict(labels.pairs()) for labels in samples.labels]
+    return {
+        (key[names.ALERTNAME], key[names.SEVERITY], key[names.STATE]): int(value)
+        for key, value in zip(keys, samples.values.ravel(), strict=True)
+    }
+
+
+def pages(feed: Feed) -> tuple[int, int]:
+    """How many pages are pending, and how many fire."""
+    found = counted(feed)
+    return found["SLOBurnRate", "critical", "pending"], found["SLOBurnRate", "critical", "firing"]
+
+
+def test_a_page_that_waits_is_pending_until_it_fires() -> None:
+    feed = Feed(WAITING)
+    feed.minutes(60, 1_000)
+    assert pages(feed) == (0, 0)
+    feed.minutes(4, 1_000, 1_000)
+    assert pages(feed) == (1, 0)
+    feed.minutes(4, 1_000, 1_000)
+    assert pages(feed) == (0, 1)
+
+
+def test_a_page_that_waits_and_is_over_before_is_pending_no_longer() -> None:
+    feed = Feed(WAITING)
+    feed.minutes(60, 1_000)
+    feed.minutes(3, 1_000, 1_000)
+    assert pages(feed) == (1, 0)
+    feed.minutes(20, 1_000)
+    assert pages(feed) == (0, 0)
+
+
+def test_a_crash_does_not_end_what_is_pending() -> None:
+    feed = Feed(WAITING)
+    feed.minutes(60, 1_000)
+    feed.minutes(3, 1_000, 1_000)
+    feed.restart()
+    feed.minutes(1, 1_000, 1_000)
+    assert pages(feed) == (1, 0)
+
+
+def test_without_any_alert_there_are_zeros_to_alert_on() -> None:
+    feed = Feed(promised())
+    feed.minutes(2, 1_000)
+    assert set(counted(feed).values()) == {0}
+    assert ("SLOAbsent", "critical", "firing") in counted(feed)
