@@ -84,6 +84,48 @@ class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
     restarts: int = 0
 
 
+class WindowStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One window of one objective; None where there were no events."""
+
+    events: int
+    error_ratio: float | None = None
+    burn_rate: float | None = None
+
+
+class SloStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One objective, or one value of its `group-by`; also what `/slos` lists."""
+
+    slo: str
+    service: str
+    objective: str
+    group: str = ""
+    target: float
+    mode: str = "active"
+    at: float
+    """The event time that it is as of, Unix seconds."""
+    budget_remaining: float | None = None
+    """1 is untouched; below 0 it is overspent."""
+    exhausted_in_seconds: float | None = None
+    """At the burn of the last hour; None: never, or not known."""
+    armed: bool
+    """Whether history is long enough for all its tiers."""
+    unknown: bool
+    """The shortest window has no events."""
+    windows: dict[str, WindowStatus]
+    """By length, the shortest first: `5m`."""
+
+
+class AlertStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One alert that fires, or ended a little while ago."""
+
+    status: str
+    """`firing` or `resolved`."""
+    starts_seconds: float
+    ends_seconds: float | None = None
+    labels: dict[str, str]
+    annotations: dict[str, str]
+
+
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that `/status` shows."""
 
@@ -98,6 +140,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     sources: list[SourceStatus] = msgspec.field(default_factory=list)
     storage: StateStatus = StateStatus()
     workers: list[WorkerStatus] = msgspec.field(default_factory=list)
+    alerts: list[AlertStatus] = msgspec.field(default_factory=list)
+    slos: list[SloStatus] = msgspec.field(default_factory=list)
     late_by_reason: dict[str, int] = msgspec.field(default_factory=dict)
     """Since the state began, as the counters of the page; likewise the two below."""
     dead_letters_by_reason: dict[str, int] = msgspec.field(default_factory=dict)

@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from exporters.status import PartitionStatus, Status
+    from exporters.status import PartitionStatus, SloStatus, Status
 
 MOST_SERVICES = 20
 """How many services the table of overflow shows."""
+
+MOST_SLOS = 100
+"""How many objectives are shown, and how many alerts."""
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8885; --bad: #b3261e; --good: #19703a; }
@@ -42,6 +45,10 @@ def render(status: Status) -> str:
         f'<h1>streamgauge is <span class="{mark}">{_text(status.state)}</span></h1>',
         _list(status.reasons),
         _pairs(_overview(status)),
+        "<h2>Alerts</h2>",
+        _alerts(status),
+        "<h2>SLOs</h2>",
+        _slos(status),
         "<h2>Sources</h2>",
         _table(
             ("topic", "partition", "state", "lag, records", "position", "frontier", "idle for"),
@@ -74,7 +81,7 @@ def index(version: str) -> str:
     """The page at `/`: what is served here."""
     links = (
         ("/metrics", "what Prometheus scrapes"),
-        ("/status", "sources, lag, watermark, state, workers; JSON for who asks for it"),
+        ("/status", "alerts, SLOs, sources, lag, watermark, state, workers; JSON for who asks for it"),
         ("/-/ready", "200 when the metrics are complete and current, else 503 with the reasons"),
         ("/-/healthy", "200 while the process lives"),
     )
@@ -142,6 +149,52 @@ def _overview(status: Status) -> list[tuple[str, str]]:
     return shown if storage.epoch is not None else [(name, text) for name, text in shown if name != "last epoch"]
 
 
+def _alerts(status: Status) -> str:
+    """The alerts, those that fire first, the newest of them first."""
+    ordered = sorted(status.alerts, key=lambda each: (each.status != "firing", -each.starts_seconds))
+    rows = [
+        [
+            each.status,
+            each.labels.get("severity", ""),
+            each.labels.get("alertname", ""),
+            each.labels.get("service", ""),
+            each.annotations.get("summary", ""),
+            f"{moment(each.starts_seconds)}{_behind(each.starts_seconds, status)}",
+        ]
+        for each in ordered[:MOST_SLOS]
+    ]
+    return _table(("state", "severity", "alert", "service", "what", "since"), rows) + _more(len(ordered) - len(rows))
+
+
+def _slos(status: Status) -> str:
+    """The objectives, those with the least budget first."""
+    ordered = sorted(status.slos, key=lambda each: (each.budget_remaining is None, each.budget_remaining, each.slo))
+    rows = [
+        [
+            f"{each.slo} ({each.group})" if each.group else each.slo,
+            each.service,
+            each.objective,
+            "–" if each.budget_remaining is None else f"{each.budget_remaining:.1%}",
+            age(each.exhausted_in_seconds),
+            ", ".join(f"{name} {_burn(window.burn_rate)}" for name, window in each.windows.items()),
+            _remarks(each),
+        ]
+        for each in ordered[:MOST_SLOS]
+    ]
+    head = ("SLO", "service", "objective", "budget left", "spent in", "burn rate by window", "")
+    return _table(head, rows) + _more(len(ordered) - len(rows))
+
+
+def _burn(rate: float | None) -> str:
+    return "–" if rate is None else f"{rate:.3g}"
+
+
+def _remarks(slo: SloStatus) -> str:
+    """What keeps an objective from being judged in full, or its alerts from being sent."""
+    said = ((slo.mode == "shadow", "shadow"), (not slo.armed, "not all tiers armed"), (slo.unknown, "no events"))
+    return ", ".join(words for is_so, words in said if is_so)
+
+
 def _partition(part: PartitionStatus, status: Status) -> list[object]:
     """A partition's cells after its topic."""
     idle = None if part.idle_since_seconds is None else max(0.0, status.at_seconds - part.idle_since_seconds)
@@ -170,8 +223,13 @@ def _counts(what: str, counts: Mapping[str, int], most: int | None = None) -> st
     """A table of counts, the largest first, and a line that says how many were left out."""
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     shown = ordered[:most]
-    left = f'<p class="none">and {len(ordered) - len(shown):,} more</p>' if len(shown) < len(ordered) else ""
-    return _table((what, "spans" if what == "service" else "count"), [list(item) for item in shown]) + left
+    table = _table((what, "spans" if what == "service" else "count"), [list(item) for item in shown])
+    return table + _more(len(ordered) - len(shown))
+
+
+def _more(left: int) -> str:
+    """How many rows were left out."""
+    return f'<p class="none">and {left:,} more</p>' if left else ""
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -15,6 +15,7 @@ from exporters.alertmanager import AlertSender
 from exporters.alerts import Alert, alert
 from exporters.labels import LabelSet
 from exporters.samples import Samples, by_label
+from exporters.status import AlertStatus, SloStatus
 from exporters.webhook import Webhook
 from flows.config.alerting import targets, webhook_endpoints
 
@@ -151,6 +152,23 @@ class Alerting:
     def slos_json(self) -> bytes:
         """How the objectives stand."""
         return self._slos
+
+    def slos(self) -> list[SloStatus]:
+        """The same, for the status."""
+        return msgspec.json.decode(self._slos, type=list[SloStatus])
+
+    def alerts(self) -> list[AlertStatus]:
+        """All alerts, for the status."""
+        return [
+            AlertStatus(
+                status=each.status,
+                starts_seconds=each.starts_at_ns / 1e9,
+                ends_seconds=None if each.ends_at_ns is None else each.ends_at_ns / 1e9,
+                labels=dict(each.labels),
+                annotations=dict(each.annotations),
+            )
+            for each in self._all
+        ]
 
     def samples(self, at_ns: int) -> list[Samples]:
         """What became of alerts."""

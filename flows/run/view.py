@@ -238,6 +238,8 @@ class View:
                 )
                 for number, report in enumerate(reports)
             ],
+            alerts=self._alerting.alerts(),
+            slos=self._alerting.slos(),
             late_by_reason=_by_label(tallies, "late"),
             dead_letters_by_reason=_by_label(tallies, "dead"),
             overflow_by_service=dict(overflow),

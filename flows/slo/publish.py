@@ -12,6 +12,7 @@ import numpy as np
 from exporters import names
 from exporters.labels import LabelSet
 from exporters.samples import Samples, by_label
+from exporters.status import SloStatus, WindowStatus
 from flows.units import format_duration
 
 if TYPE_CHECKING:
@@ -77,27 +78,27 @@ def slos_json(shown: SloShown) -> bytes:
     """How every objective stands, for programs and curious people."""
     return msgspec.json.encode(
         [
-            {
-                "slo": each.promise.name,
-                "service": each.promise.service,
-                "objective": each.promise.objective_name,
-                "group": each.group,
-                "target": each.promise.objective,
-                "mode": each.promise.mode,
-                "at": shown.end_ns / 1e9,
-                "budget_remaining": _finite(each.budget_remaining),
-                "exhausted_in_seconds": _finite(each.exhausted_in_s),
-                "armed": each.armed,
-                "unknown": each.unknown,
-                "windows": {
-                    format_duration(window.window_ns): {
-                        "events": window.events,
-                        "error_ratio": _finite(window.error_ratio),
-                        "burn_rate": _finite(window.burn_rate),
-                    }
+            SloStatus(
+                slo=each.promise.name,
+                service=each.promise.service,
+                objective=each.promise.objective_name,
+                group=each.group,
+                target=each.promise.objective,
+                mode=each.promise.mode,
+                at=shown.end_ns / 1e9,
+                budget_remaining=_finite(each.budget_remaining),
+                exhausted_in_seconds=_finite(each.exhausted_in_s),
+                armed=each.armed,
+                unknown=each.unknown,
+                windows={
+                    format_duration(window.window_ns): WindowStatus(
+                        events=window.events,
+                        error_ratio=_finite(window.error_ratio),
+                        burn_rate=_finite(window.burn_rate),
+                    )
                     for window in each.windows
                 },
-            }
+            )
             for each in shown.figures
         ]
     )

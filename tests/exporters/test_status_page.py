@@ -9,12 +9,15 @@ import pytest
 
 from exporters import status_page
 from exporters.status import (
+    AlertStatus,
     Health,
     PartitionStatus,
+    SloStatus,
     SourceStatus,
     StateStatus,
     Status,
     WatermarkStatus,
+    WindowStatus,
     WorkerStatus,
     to_json,
 )
@@ -46,6 +49,33 @@ class Page(HTMLParser):
         self.text += f" {data}"
 
 
+def alerted(name, starts, ends=None):
+    return AlertStatus(
+        status="firing" if ends is None else "resolved",
+        starts_seconds=starts,
+        ends_seconds=ends,
+        labels={"alertname": "SLOBurnRate", "severity": "critical", "service": name, "slo": name},
+        annotations={"summary": f"{name}: 12 % of events are bad"},
+    )
+
+
+def promised(name, remaining):
+    return SloStatus(
+        slo=name,
+        service="shop",
+        objective="99.9",
+        group="acme",
+        target=0.999,
+        mode="shadow",
+        at=1_700_000_095.0,
+        budget_remaining=remaining,
+        exhausted_in_seconds=7_300.0,
+        armed=False,
+        unknown=True,
+        windows={"1m": WindowStatus(events=0), "1h": WindowStatus(events=9, error_ratio=0.0144, burn_rate=14.4)},
+    )
+
+
 def full(name="otlp_spans"):
     return Status(
         state="degraded",
@@ -74,6 +104,8 @@ def full(name="otlp_spans"):
             directory=f"/state/{name}", size_bytes=3 * 2**20, free_bytes=2**34, epoch=17, epoch_age_seconds=4.25
         ),
         workers=[WorkerStatus(worker=0, pid=4711, state="running", resident_bytes=300 * 2**20, restarts=2)],
+        alerts=[alerted(name, 1_700_000_000.0, ends=1_700_000_050.0), alerted(name, 1_700_000_090.0)],
+        slos=[promised(f"{name}-{number}", remaining) for number, remaining in enumerate((0.5, None, -0.25))],
         late_by_reason={"order": 5, "idle": 7_000},
         dead_letters_by_reason={name: 3},
         overflow_by_service={f"{name}-{number}": number for number in range(1, 26)},
@@ -100,6 +132,14 @@ class TestStatusPage:
             "4,711",
             "300.0 MiB",
             "7,000",
+            "SLOBurnRate",
+            "otlp_spans: 12 % of events are bad",
+            "2023-11-14 22:14:50 UTC (10.0 s ago)",
+            "otlp_spans-0 (acme)",
+            "-25.0%",
+            "2 h 1 min",
+            "1m –, 1h 14.4",
+            "shadow, not all tiers armed, no events",
         ],
     )
     def test_everything_is_on_it(self, words):
@@ -112,12 +152,24 @@ class TestStatusPage:
         assert "otlp_spans-5 " not in text
         assert "and 5 more" in text
 
+    def test_what_fires_and_what_has_the_least_budget_come_first(self):
+        text = Page(status_page.render(full())).text
+        assert text.index("firing") < text.index("resolved")
+        assert text.index("otlp_spans-2 ") < text.index("otlp_spans-0 ") < text.index("otlp_spans-1 ")
+
+    def test_of_many_objectives_a_hundred_are_shown_and_the_rest_is_counted(self):
+        many = [promised(f"slo-{number}", number / 1_000) for number in range(1_003)]
+        text = Page(status_page.render(Status(state="running", at_seconds=0.0, slos=many))).text
+        assert "slo-99 " in text
+        assert "slo-100 " not in text
+        assert "and 903 more" in text
+
     def test_names_from_data_are_only_ever_text(self):
         page = Page(status_page.render(full(HOSTILE)))
         assert "script" not in page.tags
         assert "b" not in page.tags
         assert not [name for name in page.attributes if name.startswith("on")]
-        assert page.text.count("<script>alert(1)</script>") >= 6
+        assert page.text.count("<script>alert(1)</script>") >= 12
 
     def test_it_needs_nothing_from_elsewhere(self):
         page = status_page.render(full())

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
+import pytest
+
 from detectors.tiers import MINUTE_NS as MINUTE
 from exporters import names
-from flows.slo.publish import slo_samples
+from exporters.status import SloStatus
+from flows.slo.publish import slo_samples, slos_json
 from tests.flows.slo.feed import Feed, promised
 from tests.flows.slo.test_machine import OUTAGE
 
@@ -63,3 +67,22 @@ def test_without_any_alert_there_are_zeros_to_alert_on() -> None:
     feed.minutes(2, 1_000)
     assert set(counted(feed).values()) == {0}
     assert ("SLOAbsent", "critical", "firing") in counted(feed)
+
+
+def test_the_list_of_objectives_is_what_the_status_takes() -> None:
+    feed = Feed(promised())
+    feed.minutes(60, 1_000, 3)
+    assert feed.shown is not None
+    (slo,) = msgspec.json.decode(slos_json(feed.shown), type=list[SloStatus])
+    assert (slo.slo, slo.service, slo.objective, slo.at) == ("availability", "shop", "0.999", feed.now_ns / 1e9)
+    assert slo.windows["1h"].events == 60_000
+    assert slo.windows["1h"].burn_rate == pytest.approx(3.0)
+    assert list(slo.windows) == ["1m", "5m", "10m", "30m", "1h", "2h", "6h", "1d", "3d", "30d"]
+
+
+def test_a_ratio_of_no_events_has_no_number() -> None:
+    feed = Feed(promised())
+    feed.minutes(1, 0)
+    assert feed.shown is not None
+    (slo,) = msgspec.json.decode(slos_json(feed.shown), type=list[SloStatus])
+    assert (slo.unknown, slo.windows["1m"].error_ratio, slo.windows["1m"].burn_rate) == (True, None, None)
