@@ -45,8 +45,8 @@ def pack(kind: str, version: int, fields: dict[str, Any]) -> bytes:
     return _encoder.encode({"kind": kind, "version": version, "fields": fields})
 
 
-def unpack(data: bytes, kind: str, version: int) -> dict[str, Any]:
-    """The fields of `pack`.
+def unpack(data: bytes, kind: str, version: int, *older: int) -> dict[str, Any]:
+    """The fields of `pack`; `older` are further versions that the caller reads.
 
     Raises:
         SnapshotError: other bytes, another kind, or a version that this release does not read.
@@ -55,7 +55,7 @@ def unpack(data: bytes, kind: str, version: int) -> dict[str, Any]:
         found = msgspec.msgpack.decode(data, ext_hook=_decode_extension)
     except (msgspec.DecodeError, ValueError) as error:
         raise SnapshotError(f"state of {kind} is damaged: {error}") from error
-    if not isinstance(found, dict) or found.get("kind") != kind or found.get("version") != version:
+    if not isinstance(found, dict) or found.get("kind") != kind or found.get("version") not in (version, *older):
         have = f"{found.get('kind')} version {found.get('version')}" if isinstance(found, dict) else "no map"
         raise SnapshotError(f"state of {kind} version {version} was expected, found {have}")
     fields: dict[str, Any] = found["fields"]

@@ -13,7 +13,7 @@ from exporters.samples import by_label
 from flows.publish import Publisher, tally_samples
 from flows.run.link import PAGE, Owner, PageWriter, encode_alerts
 from flows.series import OVERFLOW
-from flows.slo.announce import announce
+from flows.slo.announce import announce, bid_farewell
 from flows.slo.publish import slo_samples, slos_json
 from flows.stages import Judge, Watcher
 from flows.watermark import NEVER, UNKNOWN
@@ -92,7 +92,8 @@ class Page(Watcher):
         for _, shown in items:
             if shown.is_last:
                 self._put(_SLOS, slo_samples(shown))
-                self._alerts = encode_alerts(announce(shown.alerts, self._links, shown.end_ns), slos_json(shown))
+                alerts = announce(shown.alerts, self._links, shown.end_ns) + bid_farewell(shown.farewells)
+                self._alerts = encode_alerts(alerts, slos_json(shown))
 
     def heard(self, shard: Shard) -> None:
         """Remember where the shards are that live here."""

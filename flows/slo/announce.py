@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from exporters.links import Links
+    from flows.slo.farewell import Farewell
     from flows.slo.judge import SloAlert
 
 _AROUND_NS = 15 * 60_000_000_000
@@ -26,31 +27,27 @@ def announce(alerts: Sequence[SloAlert], links: Links, at_ns: int) -> list[Alert
         links: configured templates.
         at_ns: event time that the alerts are as of.
     """
-    return [_alert(each, links, at_ns) for each in alerts if each.promise.mode == "active" and _is_wanted(each)]
+    return [_alert(each, links, at_ns) for each in alerts if each.is_told]
 
 
-def _is_wanted(of: SloAlert) -> bool:
-    policy = of.promise.policy
-    if of.name == "SLOBurnRate" and not policy.alert_when_breaching:
-        return False
-    return of.ends_at_ns is None or policy.alert_when_resolved
+def bid_farewell(farewells: Sequence[Farewell]) -> list[Alert]:
+    """The ends of alerts that no promise has any more."""
+    return [
+        alert(
+            each.labels,
+            {
+                "summary": f"{each.labels['slo']}: this is promised no longer",
+                "description": "The SLO was removed or is another one now; nothing is known of how it went on.",
+            },
+            starts_at_ns=each.starts_at_ns,
+            ends_at_ns=each.ends_at_ns,
+        )
+        for each in farewells
+    ]
 
 
 def _alert(of: SloAlert, links: Links, at_ns: int) -> Alert:
-    promise = of.promise
-    labels = {
-        **dict(promise.labels),
-        "alertname": of.name,
-        "severity": of.severity,
-        "service": of.group if promise.group_by and promise.group_by.label == "service_name" else promise.service,
-        "slo": promise.name,
-    }
-    if of.name != "SLOAbsent":
-        labels["objective"] = promise.objective_name
-    if of.spent:
-        labels["spent"] = str(of.spent)
-    if of.group:
-        labels["group"] = of.group
+    promise, labels = of.promise, of.labels
     about = About(
         service=labels["service"],
         trace_id=of.says.get("trace", ""),

@@ -18,6 +18,7 @@ from flows.series import OVERFLOW, SHARDS
 from flows.slo.alerting import alerts, judge, pending
 from flows.slo.bank import Bank, Budgeting, slice_target
 from flows.slo.counting import Column
+from flows.slo.farewell import Farewells
 from flows.slo.figures import figures
 from flows.slo.lines import Line, Lines
 from flows.slo.machine import Machine
@@ -42,7 +43,8 @@ KEY = "slo"
 """The dataflow's key of the judge."""
 
 _SOURCES = SHARDS + 1
-_VERSION = 1
+_VERSION = 2
+_BEFORE_FAREWELLS = 1
 _UNSET, _NOT_HERE = -2, -1
 
 
@@ -85,7 +87,8 @@ class SloJudge:
         self.position = NEVER
         self._waiting = Waiting()
         self._desks: list[_Desk] = []
-        self._stored: dict[str, Any] = {}  # alerts of lines that are not here (yet)
+        self._stored: dict[str, Any] = {}  # alerts of lines that are not made yet
+        self._farewells = Farewells()
 
     # Hearing
 
@@ -144,7 +147,8 @@ class SloJudge:
     def _shown(self, *, is_last: bool) -> SloShown:
         banks = tuple(figures(desk.lines, desk.bank) for desk in self._desks if len(desk.lines))
         waiting = tuple(each for desk in self._desks for each in pending(desk.lines))
-        return SloShown(self.position * self.rules.pane_ns, banks, self.alerts(), waiting, is_last)
+        end_ns = self.position * self.rules.pane_ns
+        return SloShown(end_ns, banks, self.alerts(), waiting, self._farewells.at(end_ns), is_last)
 
     def figures(self) -> list[SloFigures]:
         """Every objective as it stands."""
@@ -174,6 +178,7 @@ class SloJudge:
                     for line in desk.lines.all
                     if line.machines
                 },
+                "told": self._farewells.snapshot(self.alerts()),
             },
         )
 
@@ -184,13 +189,16 @@ class SloJudge:
         Raises:
             SnapshotError: bytes of something else, or of a version this release does not read.
         """
-        fields = unpack(data, "slos", _VERSION)
+        fields = unpack(data, "slos", _VERSION, _BEFORE_FAREWELLS)
         judge = cls(rules)
         judge.watermark.restore(fields["watermark"])
         judge._waiting = Waiting.restore(fields["waiting"])
         judge._stored = dict(fields["lines"])
         if fields["position"] != NEVER:
             judge._begin(fields["position"], fields["banks"])
+            judge._stored.clear()  # whose promise is not here any more
+            told = fields.get("told", ())  # of a version that wrote them down
+            judge._farewells.restore(told, judge.alerts(), judge.position * rules.pane_ns)
         return judge
 
 

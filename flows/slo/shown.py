@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from detectors.tiers import Severity
+    from flows.slo.farewell import Farewell
     from flows.slo.promise import Promise
 
 
@@ -74,6 +75,34 @@ class SloAlert(NamedTuple):
     ends_at_ns: int | None
     says: dict[str, str]
 
+    @property
+    def is_told(self) -> bool:
+        """Whether anybody is told of it: not of a promise in shadow, nor of what its policy leaves out."""
+        policy = self.promise.policy
+        if self.promise.mode != "active" or (self.name == "SLOBurnRate" and not policy.alert_when_breaching):
+            return False
+        return self.ends_at_ns is None or policy.alert_when_resolved
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Which alert it is: what changes from one pane to the next is none of them."""
+        promise = self.promise
+        is_by_service = promise.group_by is not None and promise.group_by.label == "service_name"
+        labels = {
+            **dict(promise.labels),
+            "alertname": self.name,
+            "severity": self.severity,
+            "service": self.group if is_by_service else promise.service,
+            "slo": promise.name,
+        }
+        if self.name != "SLOAbsent":
+            labels["objective"] = promise.objective_name
+        if self.spent:
+            labels["spent"] = str(self.spent)
+        if self.group:
+            labels["group"] = self.group
+        return labels
+
 
 class SloShown(NamedTuple):
     """What the judge shows at the end of a pane."""
@@ -82,6 +111,7 @@ class SloShown(NamedTuple):
     banks: tuple[Figures, ...]  # by period
     alerts: list[SloAlert]
     pending: tuple[tuple[str, Severity], ...]  # name and severity of those that wait for their time to fire
+    farewells: tuple[Farewell, ...]  # ends of alerts that no promise has any more
     is_last: bool  # of those closed at once: what is shown live
 
     @property
