@@ -272,10 +272,14 @@ def _promises(config: Config, slos: Sequence[str], errors: Console) -> tuple[Pro
     patterns = slos or config.slos
     if not patterns:
         return ()
+    from flows.config.exclusions import exclusions
+    from flows.slo.exclusions import check_exclusions
     from flows.slo.openslo import load
 
     loaded = load(patterns, [dimension.label for dimension in config.decoder_dimensions()])
     for warning in loaded.warnings:
+        _warn(errors, warning)
+    for warning in check_exclusions(exclusions(config.exclusions), loaded.promises):
         _warn(errors, warning)
     return loaded.promises
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from detectors.histogram import QUANTILE_UNIT, Grid
 from flows.admission import Budgets, ServiceBudget
+from flows.config.exclusions import exclusions
 from flows.config.live import Kafka
 from flows.config.model import SHORT_WINDOW_NS
 from flows.config.sections import MINUTE_NS
@@ -92,7 +93,7 @@ class Rules:
                 longest_short=SHORT_WINDOW_NS // pane,
                 dimensions=dimensions,
             ),
-            slo=SloRules(promises, pane) if promises else None,
+            slo=SloRules(promises, pane, exclusions=exclusions(config.exclusions)) if promises else None,
         )
 
 

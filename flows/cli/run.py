@@ -103,11 +103,15 @@ def _promises(config: Config, patterns: Sequence[str]) -> tuple[Promise, ...]:
     if not patterns:
         return ()
     from flows import log
+    from flows.config.exclusions import exclusions
+    from flows.slo.exclusions import check_exclusions
     from flows.slo.openslo import load
 
     loaded = load(patterns, [dimension.label for dimension in config.decoder_dimensions()])
     for warning in loaded.warnings:
         log.get("slos").warning("a part of an SLO is ignored", what=warning)
+    for warning in check_exclusions(exclusions(config.exclusions), loaded.promises):
+        log.get("slos").warning("a part of the configuration does nothing", what=warning)
     return loaded.promises
 
 

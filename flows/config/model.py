@@ -13,6 +13,7 @@ from flows.config.alerting import (
     WebhookSetting,
     check_receivers,
 )
+from flows.config.exclusions import ExclusionSetting
 from flows.config.frozen import Frozen, fingerprint_of, frozen_settings
 from flows.config.live import (
     DEFAULT_STATE,
@@ -77,6 +78,9 @@ class Config(Section):
     slos: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], type_of_list] = Field(
         default=(),
         description="OpenSLO files, paths or globs, such as `slos/*.yaml`; `docs/slos.md` says what they hold.",
+    )
+    exclusions: Annotated[tuple[ExclusionSetting, ...], type_of_list] = Field(
+        default=(), max_length=1000, description="Maintenance, whose events count for no SLO: `{match, from, to}`."
     )
     dead_letters: DeadLetters = Field(default_factory=DeadLetters, description="What is kept of undecodable records.")
     kafka: Kafka | None = Field(default=None, description="What a live run reads; a replay needs none.")

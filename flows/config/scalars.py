@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, ValidationInfo, WithJsonSchema
 
+from exporters.alerts import rfc3339
 from flows.errors import ConfigError
 from flows.units import (
     DURATION_PATTERN,
@@ -16,6 +17,7 @@ from flows.units import (
     format_size,
     parse_duration,
     parse_size,
+    parse_time,
 )
 
 FROM_FILE = {"from": "file"}
@@ -41,6 +43,22 @@ Duration = Annotated[
     WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN}),
 ]
 """Nanoseconds, 0 or more; `1m30s` in the file."""
+
+
+def _moment(value: object, info: ValidationInfo) -> object:
+    """Text as Unix nanoseconds; in the code a number is that already."""
+    written = info.context == FROM_FILE and type(value) in (int, float)
+    return parse_time(str(value)) if written or isinstance(value, str) else value
+
+
+Moment = Annotated[
+    int,
+    Field(strict=True),
+    BeforeValidator(_moment),
+    PlainSerializer(rfc3339, return_type=str),
+    WithJsonSchema({"type": "string"}),
+]
+"""Unix nanoseconds; `2026-03-02T09:30:00Z` in the file."""
 
 
 def lasting(least: str, most: str | None = None) -> AfterValidator:

@@ -18,6 +18,7 @@ from flows.series import OVERFLOW, SHARDS
 from flows.slo.alerting import alerts, judge, pending
 from flows.slo.bank import Bank, Budgeting, slice_target
 from flows.slo.counting import Column
+from flows.slo.exclusions import Excluded
 from flows.slo.farewell import Farewells
 from flows.slo.figures import figures
 from flows.slo.lines import Line, Lines
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from flows.shard import Closed
     from flows.slo.counting import Counted
+    from flows.slo.exclusions import Exclusion
     from flows.slo.promise import Promise
     from flows.slo.seed import Seed
     from flows.slo.waiting import Rows
@@ -72,6 +74,7 @@ class SloRules:
     promises: tuple[Promise, ...]
     pane_ns: int
     seed: Seed | None = None  # what rows counted before they began
+    exclusions: tuple[Exclusion, ...] = ()  # when events count nowhere
 
 
 class SloJudge:
@@ -117,7 +120,7 @@ class SloJudge:
             bank = Bank(budgeting, promises, self.rules.pane_ns, position, self.rules.seed)
             if budgeting.name in stored:
                 bank.restore(stored[budgeting.name])
-            self._desks.append(_Desk(bank, self._stored))
+            self._desks.append(_Desk(bank, self._stored, Excluded(self.rules.exclusions, self.rules.pane_ns)))
 
     def _close(self, upto: int) -> list[SloShown]:
         due = self._waiting.take(upto)
@@ -208,12 +211,14 @@ class _Desk:
     Args:
         bank: with the rows that are known already.
         stored: alerts by line, taken from as lines are made.
+        excluded: learns which rows there are.
     """
 
-    def __init__(self, bank: Bank, stored: dict[str, Any]) -> None:
+    def __init__(self, bank: Bank, stored: dict[str, Any], excluded: Excluded) -> None:
         self.bank = bank
         self.lines = Lines()
         self._stored = stored
+        self._excluded = excluded
         self._promises: dict[
             tuple[str, float], list[Promise]
         ] = {}  # by what they count, and the target of their slices
@@ -236,10 +241,12 @@ class _Desk:
         for target in self._targets if len(due.column) else ():
             which = self._numbers(target, np.unique(due.column), columns)[due.column]
             here = which >= 0
+            here[here] = ~self._excluded.of(which[here], due.pane[here])
             if here.any():
                 rows, mine = which[here], due.pick(here)
                 self.bank.add(rows, np.minimum(mine.pane, pane), mine.counts)
                 self.bank.seen.note(rows, mine, pane)
+        self.bank.seen.excuse(self._excluded.rows_at(pane), pane)
         self.bank.settle()
 
     def _numbers(self, target: float, used: np.ndarray, columns: Sequence[Column]) -> np.ndarray:
@@ -275,4 +282,5 @@ class _Desk:
             stored = self._stored.pop(line.key, {})
             line.machines = {name: Machine.restore(fields) for name, fields in stored.items()}
             self.lines.add(line)
+            self._excluded.note(row, promise, group)
         return line

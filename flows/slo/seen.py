@@ -40,6 +40,11 @@ class Seen:
         bad = of.counts[:, BAD] > 0
         self.trace[rows[bad]] = of.trace[bad]  # of several of one row the last, and they are in order of shards
 
+    def excuse(self, rows: np.ndarray, pane: int) -> None:
+        """Rows of which nothing is expected when a pane closes: their silence begins after it."""
+        begun = rows[self.last[rows] != NEVER]
+        self.last[begun] = pane
+
     def snapshot(self) -> list[Any]:
         """Arrays."""
         return [self.last, self.trace]

@@ -12,6 +12,12 @@ if TYPE_CHECKING:
     from flows.slo.promise import Promise
 
 
+def service_of(promise: Promise, group: str) -> str:
+    """The label `service`: a promise for each service has that of its group."""
+    is_by_service = promise.group_by is not None and promise.group_by.label == "service_name"
+    return group if is_by_service else promise.service
+
+
 class WindowFigures(NamedTuple):
     """One window of one objective."""
 
@@ -87,12 +93,11 @@ class SloAlert(NamedTuple):
     def labels(self) -> dict[str, str]:
         """Which alert it is: what changes from one pane to the next is none of them."""
         promise = self.promise
-        is_by_service = promise.group_by is not None and promise.group_by.label == "service_name"
         labels = {
             **dict(promise.labels),
             "alertname": self.name,
             "severity": self.severity,
-            "service": self.group if is_by_service else promise.service,
+            "service": service_of(promise, self.group),
             "slo": promise.name,
         }
         if self.name != "SLOAbsent":

@@ -17,6 +17,8 @@ from flows.watermark import PartitionProgress, Progress
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from flows.slo.exclusions import Exclusion
+
 SECOND, MINUTE = 10**9, 60 * 10**9
 DAY = 1_440 * MINUTE
 BEGIN_NS = 1_772_323_200 * SECOND  # midnight, UTC
@@ -45,15 +47,22 @@ class Feed:
     Args:
         promise: what is promised.
         pane_ns: how time is cut; a minute makes days short.
+        exclusions: when events count nowhere.
     """
 
-    def __init__(self, promise: Promise, pane_ns: int = MINUTE) -> None:
+    def __init__(self, promise: Promise, pane_ns: int = MINUTE, exclusions: tuple[Exclusion, ...] = ()) -> None:
         self.promise = promise
         self.pane_ns = pane_ns
-        self.judge = SloJudge(SloRules((promise,), pane_ns))
+        self.exclusions = exclusions
+        self.judge = SloJudge(self.rules)
         self.begin = self.pane = BEGIN_NS // pane_ns
         self.alerts: dict[tuple[str, str, int], SloAlert] = {}  # as they were shown last
         self.shown: SloShown | None = None  # last
+
+    @property
+    def rules(self) -> SloRules:
+        """What is promised, and when not."""
+        return SloRules((self.promise,), self.pane_ns, exclusions=self.exclusions)
 
     @property
     def now_ns(self) -> int:
@@ -63,7 +72,7 @@ class Feed:
     def restart(self, promise: Promise | None = None) -> None:
         """A crash, and what is promised may be edited meanwhile."""
         self.promise = promise or self.promise
-        self.judge = SloJudge.restore(SloRules((self.promise,), self.pane_ns), self.judge.snapshot())
+        self.judge = SloJudge.restore(self.rules, self.judge.snapshot())
 
     def run(self, totals: Sequence[int] | np.ndarray, bads: Sequence[int] | np.ndarray | int = 0) -> None:
         """So many events, and bad ones among them, in each of the next panes."""

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flows.slo.judge import SloRules
 from flows.slo.promise import Calendar, Indicator, Promise, Rolling, Timeslices
 from tests.flows.slo.test_judge import DAY, FAILED, MINUTE, PANE, SECOND, WEB, Chain, Truth, stream, window_start
 
@@ -93,7 +94,7 @@ def check(seed: int, begin: datetime) -> None:
     rng = random.Random(seed)
     partitions = stream(rng, 30, round(begin.timestamp()) * SECOND)
     truth = Truth(partitions)
-    shown = Chain(partitions, rng, PROMISES).run()
+    shown = Chain(partitions, rng, SloRules(PROMISES, PANE)).run()
     assert shown
     for at in rng.sample(shown, min(len(shown), 6)) + shown[-1:]:
         assert {seen.promise for seen in at.figures} == set(PROMISES)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import yaml
 
+from flows.config.exclusions import exclusions
+from flows.config.load import parse as parse_config
 from flows.slo import load, parse
 
 ROOT = Path(__file__).parents[3]
@@ -45,7 +47,7 @@ def test_every_service_and_operation_that_they_name_is_one_of_the_platform() -> 
 
 def test_the_examples_of_the_page_are_read_as_they_stand() -> None:
     text = (ROOT / "docs" / "slos.md").read_text(encoding="utf-8")
-    first, threshold, selector, tiers = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    first, threshold, selector, tiers, maintenance = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
     (promise,) = parse(first).promises
     assert (promise.objective, promise.policy.critical, promise.labels) == (0.999, True, (("team", "shop"),))
     slow = first.partition("  indicator:")[0] + "  budgetingMethod: Occurrences\n" + threshold
@@ -57,3 +59,5 @@ def test_the_examples_of_the_page_are_read_as_they_stand() -> None:
     (all_of_it,) = parse(yaml.safe_dump(written), dimension_names=("http_route",)).promises
     assert len(all_of_it.indicator.total.matchers) == 5
     assert [each.name for each in all_of_it.tiers or ()] == ["page-1h", "page-6h", "ticket-1d"]
+    (exclusion,) = exclusions(parse_config(maintenance).exclusions)
+    assert exclusion.match == (("slo", "checkout-availability"),)
