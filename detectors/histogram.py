@@ -18,9 +18,7 @@ import numpy as np
 
 from detectors.bits import bit_length
 from detectors.kernels import inlined, kernel
-
-SCALE = 5
-"""Bins per doubling: 2^5. Frozen in every stored state."""
+from detectors.scale import SCALE
 
 QUANTILE_UNIT = 1_000_000
 """Quantiles are integers in parts per million, so that ranks are exact."""

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 NO_TIMESTAMP = -1
 """A record's timestamp where its source gives none (a recording without an index)."""
 
-
 _HEADER = bytes.__basicsize__ - 1
 """How far behind a `bytes` object's id its bytes stand: CPython's layout, which never moves an object."""
 
@@ -25,6 +24,10 @@ if np.frombuffer(b"probe", np.uint8).ctypes.data != id(b"probe") + _HEADER:
 def bytes_at(address: int, size: int) -> bytes:
     """A copy of `size` bytes of memory; whoever calls knows that they are there."""
     return string_at(address, size) if size else b""
+
+
+NEVER = -1
+"""The frontier of a partition that nothing was heard from, and the pane of a shard that has closed none."""
 
 
 class Partition(NamedTuple):

@@ -21,10 +21,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from detectors.kernels import inlined, kernel
+from flows.records import NEVER as NEVER  # who asks for a watermark has it at hand
 from flows.records import NO_TIMESTAMP, Partition
-
-NEVER = -1
-"""The frontier of a partition that nothing was heard from."""
 
 ACTIVE = -1
 """In place of the time that a partition has been idle: it is not."""

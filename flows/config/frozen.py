@@ -6,6 +6,7 @@ import json
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+from detectors.scale import SCALE
 from flows.units import format_duration
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ def frozen_settings(config: Config) -> Frozen:
 
     Thresholds are none of them: stored cells are made into those of other cuts, exact from then on.
     """
-    from detectors.histogram import SCALE  # which loads a compiler that `config show` can do without
     from flows.config.live import Kafka
     from flows.series import SHARDS
 

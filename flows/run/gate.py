@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flows.kafka.cluster import Ends
+from flows.records import NEVER
 from flows.series import SHARDS
-from flows.watermark import NEVER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

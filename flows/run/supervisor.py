@@ -25,7 +25,7 @@ from flows.run.link import ALERTS, REPORT, PageReader, Report, decode_report
 from flows.run.state import StateDirectory
 from flows.run.view import View
 from flows.run.warm import ensure_compiled
-from flows.run.worker import Work, work
+from flows.run.work import Work, work
 
 if TYPE_CHECKING:
     from collections.abc import Callable

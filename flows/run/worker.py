@@ -1,16 +1,12 @@
-"""A worker: one process of the dataflow cluster, owned by a supervisor. It dies with it."""
+"""A worker: one process of the dataflow cluster, owned by a supervisor."""
 
 from __future__ import annotations
 
-import ctypes
-import faulthandler
 import os
 import resource
-import signal as signals
 import socket
-import sys
 import threading
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
 from time import monotonic, time_ns
 from typing import TYPE_CHECKING, Any
@@ -27,70 +23,25 @@ from flows.kafka.cluster import Cluster
 from flows.kafka.source import KafkaSource
 from flows.records import Partition
 from flows.rules import Rules
-from flows.run.allocator import keep_memory
 from flows.run.dead_letters import DeadLetterSink
 from flows.run.link import PartitionReport, Report, encode_report
 from flows.run.page import Page
+from flows.run.work import ORPHANED
 from flows.slo.seed import seeded
 from flows.sources import LocalSink
 from flows.telemetry import Counts, Telemetry
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
-    from pathlib import Path
 
-    from flows.config import Config
     from flows.decode.batch import Decoder
-    from flows.kafka.reading import Coordinates
     from flows.kafka.source import KafkaSlot
-    from flows.slo.promise import Promise
-    from flows.slo.seed import Seed
-
-ORPHANED = 75
-"""Exit code of a worker whose supervisor is gone."""
+    from flows.run.work import Work
 
 _TELL_SECONDS = 0.2
 _BACKUP = timedelta(seconds=60)
-_PR_SET_PDEATHSIG = 1
 
 _log = log.get("worker")
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What a worker is asked for; plain values, the same for all workers of a machine but for `number`."""
-
-    config: Config
-    number: int  # in the cluster
-    addresses: tuple[str, ...]  # of all workers of the cluster
-    recovery: Path
-    starts_file: Path
-    epoch: timedelta
-    skip: frozenset[Coordinates] = field(default_factory=frozenset)
-    promises: tuple[Promise, ...] = ()
-    seed: Seed | None = None  # what they counted before
-    careful: Path | None = None  # where to note each record before it is decoded
-
-
-def work(asked: Work, pipe: Connection) -> None:
-    """The whole life of a worker process."""
-    _die_with_parent()
-    keep_memory()
-    for number in (signals.SIGINT, signals.SIGTERM):
-        signals.signal(number, signals.SIG_IGN)  # stopping is the supervisor's, for all workers at once
-    faulthandler.register(signals.SIGUSR1, all_threads=True)
-    os.dup2(2, 1)  # the dataflow engine talks on standard output
-    log.configure(asked.config.log.format, asked.config.log.level, worker=asked.number)
-    Worker(asked, pipe).run()
-
-
-def _die_with_parent() -> None:
-    """The kernel kills this process when the supervisor ends, however it ends (prctl(2))."""
-    parent = os.getppid()
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signals.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(ORPHANED)
 
 
 class Worker:
