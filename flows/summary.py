@@ -10,7 +10,7 @@ import numpy as np
 
 from detectors.compact import CELL_BYTES, SERIES_BYTES, encode_runs
 from flows.decode.batch import WEIGHT_BITS
-from flows.windows import LongWindow
+from flows.dense import DenseWindow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -145,7 +145,7 @@ class _Totals:
 
     def __init__(self, n_grid: int) -> None:
         self._n_grid = n_grid
-        self._window = LongWindow(0)
+        self._window = DenseWindow(0)
         self._labels: list[OperationLabels] = []
         self._numbers: dict[OperationLabels, int] = {}
         self._number_of = np.zeros(0, np.int32)

@@ -1,9 +1,9 @@
 """Windows: runs of closed panes, with their percentiles; the first judge.
 
-Panes are kept encoded, once, as runs of bytes. A short window (up to some minutes, sliding by panes) is merged from its
-panes whenever it is shown. A long one (hours, sliding by minutes) is kept as dense counts to which each closed minute
-is added and from which the minute that leaves is taken: integers, so that nothing drifts. What is stored is the runs;
-dense counts are made from them again.
+Panes are kept encoded, once, as runs of bytes. A window of at most a minute is merged from its panes whenever it is
+shown. A longer one is kept as dense counts to which each closed run is added and from which the run that leaves is
+taken: up to some minutes by panes, up to hours by minutes. What is stored is the runs; dense counts are made from them
+again.
 """
 
 from __future__ import annotations
@@ -17,15 +17,12 @@ import numpy as np
 from detectors.compact import (
     CELL_BYTES,
     SERIES_BYTES,
-    add_run,
-    arena_quantiles,
     encode_runs,
-    make_room,
     merge_runs,
     recell_runs,
-    tidy_arena,
 )
 from detectors.histogram import Grid
+from flows.dense import DenseWindow
 from flows.series import OperationLabels
 from flows.snapshot import pack, unpack
 from flows.watermark import NEVER
@@ -89,11 +86,13 @@ class Windows:
         self.first_pane = NEVER
         self._quantiles = np.array(rules.quantiles, np.int64)
         # The minute is merged with the windows that are shown: it is what long windows are made of.
-        self._lengths = np.array([*rules.short, *({rules.minute} - set(rules.short))], np.int64)
+        merged = [window for window in rules.short if window <= rules.minute]
+        self._lengths = np.array([*merged, *({rules.minute} - set(merged))], np.int64)
         self._minute_index = self._lengths.tolist().index(rules.minute)
-        self._panes: deque[bytes] = deque(maxlen=int(self._lengths.max()))
-        self._long = [LongWindow(window // rules.minute) for window in rules.long]
-        self._minutes: deque[bytes] = deque(maxlen=max((long.minutes for long in self._long), default=0))
+        self._panes: deque[bytes] = deque(maxlen=max(rules.minute, *rules.short, 0))
+        self._sliding = {window: DenseWindow(window) for window in rules.short if window > rules.minute}
+        self._long = [DenseWindow(window // rules.minute) for window in rules.long]
+        self._minutes: deque[bytes] = deque(maxlen=max((long.length for long in self._long), default=0))
         self._operations: dict[int, OperationLabels] = {}
         self._size = 0  # numbers of operations ever used; ended ones may still have panes in a ring
         self._alive: tuple[np.ndarray, list[OperationLabels]] | None = None
@@ -114,7 +113,7 @@ class Windows:
         self._skip(segment.first)
         if segment.ended_operations or segment.opened:
             self._change(segment)
-        self._panes.extend(self._encode(segment))
+        self._take(self._encode(segment))
         self.position = segment.stop
         at_minute = segment.stop % self.rules.minute == 0  # the only moment at which long windows are shown
         wanted = is_last or at_minute or not self.rules.newest_only
@@ -127,15 +126,22 @@ class Windows:
         if to - self.position > 2 * longest:
             self._panes.clear()
             self._minutes.clear()
-            for long in self._long:
-                long.clear()
+            for dense in (*self._sliding.values(), *self._long):
+                dense.clear()
             self.position = to - to % minute
         while self.position < to:
             stop = min(to, (self.position // minute + 1) * minute)
-            self._panes.extend([b""] * (stop - self.position))
+            self._take([b""] * (stop - self.position))
             self.position = stop
             if stop % minute == 0:
                 self._show(at_minute=True, shown=False)
+
+    def _take(self, runs: list[bytes]) -> None:
+        """Panes that closed, oldest first."""
+        for run in runs:
+            for dense in self._sliding.values():
+                dense.slide(run, _leaving(self._panes, dense.length), self._size)
+            self._panes.append(run)
 
     def _change(self, segment: Segment) -> None:
         for operation in segment.ended_operations:
@@ -182,36 +188,37 @@ class Windows:
         if not (at_minute or shown):
             return []
         alive, labels = self._living()
-        short = self.rules.short
         samples = []
         calls, errors, values, minute = self._merge(at_minute=at_minute)
         if shown:
             shown = bool(labels) or self._was_shown
             self._was_shown = bool(labels)  # that the last of them ended is shown once
         if shown:
-            for w, window in enumerate(short):
-                samples.append(self._sample(window, labels, calls[w, alive], errors[w, alive], values[w, alive]))
+            for window in self.rules.short:
+                if window in self._sliding:
+                    samples.append(self._dense_sample(self._sliding[window], window))
+                else:
+                    w = self._lengths.tolist().index(window)
+                    samples.append(self._sample(window, labels, calls[w, alive], errors[w, alive], values[w, alive]))
         if at_minute:
-            past = list(self._minutes)
-            leaving = [past[-long.minutes] if len(past) >= long.minutes else b"" for long in self._long]
-            self._minutes.append(minute)
-            for long, window, gone in zip(self._long, self.rules.long, leaving, strict=True):
-                long.slide(minute, gone, self._size)
+            for long, window in zip(self._long, self.rules.long, strict=True):
+                long.slide(minute, _leaving(self._minutes, long.length), self._size)
                 if shown:
-                    samples.append(self._long_sample(long, window))
+                    samples.append(self._dense_sample(long, window))
+            self._minutes.append(minute)
         return samples
 
     def shown(self) -> list[WindowSamples]:
         """Every window as it stands: of short ones as of the last pane, of long ones as of the last minute."""
         short = self._show(at_minute=False, shown=True)
         return short + [
-            self._long_sample(long, window) for long, window in zip(self._long, self.rules.long, strict=True)
+            self._dense_sample(long, window) for long, window in zip(self._long, self.rules.long, strict=True)
         ]
 
-    def _long_sample(self, long: LongWindow, window: int) -> WindowSamples:
+    def _dense_sample(self, dense: DenseWindow, window: int) -> WindowSamples:
         alive, labels = self._living()
-        long.grow(self._size)
-        return self._sample(window, labels, *long.read(alive, self._quantiles, self.rules.grid.middle_seconds))
+        dense.grow(self._size)
+        return self._sample(window, labels, *dense.read(alive, self._quantiles, self.rules.grid.middle_seconds))
 
     def _sample(
         self, window: int, labels: list[OperationLabels], calls: np.ndarray, errors: np.ndarray, values: np.ndarray
@@ -220,9 +227,10 @@ class Windows:
         return WindowSamples(self.position, window, complete, labels, calls, errors, values, self.key)
 
     def _merge(self, *, at_minute: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, bytes]:
-        data = np.frombuffer(b"".join(self._panes), np.uint8)
-        starts = np.zeros(len(self._panes) + 1, np.int64)
-        np.cumsum([len(run) for run in self._panes], out=starts[1:])
+        panes = list(self._panes)[-self.rules.minute :]
+        data = np.frombuffer(b"".join(panes), np.uint8)
+        starts = np.zeros(len(panes) + 1, np.int64)
+        np.cumsum([len(run) for run in panes], out=starts[1:])
         n_windows = len(self._lengths)
         calls = np.zeros((n_windows, self._size), np.int64)
         errors = np.zeros((n_windows, self._size), np.int64)
@@ -283,10 +291,18 @@ class Windows:
         windows._minutes.extend(map(again, fields["minutes"]))
         for number, service, span_name, kind, dimensions in fields["operations"]:
             windows._operations[number] = OperationLabels(service, span_name, kind, tuple(dimensions))
-        for long in windows._long:
-            for minute in list(windows._minutes)[-long.minutes :]:
-                long.slide(minute, b"", windows._size)
+        for runs, dense in (
+            *((windows._panes, sliding) for sliding in windows._sliding.values()),
+            *((windows._minutes, long) for long in windows._long),
+        ):
+            for run in list(runs)[-dense.length :]:
+                dense.slide(run, b"", windows._size)
         return windows
+
+
+def _leaving(runs: deque[bytes], length: int) -> bytes:
+    """What leaves a window of the last `length` runs when one more comes, b"" for nothing."""
+    return runs[-length] if len(runs) >= length else b""
 
 
 def _recelling(cuts_ns: list[int], grid: Grid) -> Callable[[bytes], bytes]:
@@ -301,77 +317,3 @@ def _recelling(cuts_ns: list[int], grid: Grid) -> Callable[[bytes], bytes]:
         return out[: recell_runs(np.frombuffer(run, np.uint8), cell_of, len(grid), out)].tobytes()
 
     return again
-
-
-class LongWindow:
-    """Dense counts of a window of many minutes, in an arena with one range a series.
-
-    Args:
-        minutes: its length.
-    """
-
-    def __init__(self, minutes: int) -> None:
-        self.minutes = minutes
-        self.clear()
-
-    def clear(self) -> None:
-        """No minute is in the window."""
-        self._offset, self._base, self._length, self._calls, self._errors = np.zeros((5, 16), np.int64)
-        self._arena = np.zeros(256, np.int64)
-        self._used = 0
-
-    def slide(self, minute: bytes, leaving: bytes, size: int) -> None:
-        """Add the newest minute and take away the one that leaves, b"" for none; `size`: numbers of series in use."""
-        self.grow(size)
-        if leaving:
-            self._add(np.frombuffer(leaving, np.uint8), -1)
-        if minute:
-            newest = np.frombuffer(minute, np.uint8)
-            self._reserve(newest)
-            self._add(newest, 1)
-
-    def grow(self, size: int) -> None:
-        """Have room for `size` numbers of series."""
-        if size <= len(self._offset):
-            return
-        more = np.zeros(max(size, 2 * len(self._offset)) - len(self._offset), np.int64)
-        self._offset = np.concatenate([self._offset, more])
-        self._base = np.concatenate([self._base, more])
-        self._length = np.concatenate([self._length, more])
-        self._calls = np.concatenate([self._calls, more])
-        self._errors = np.concatenate([self._errors, more])
-
-    def _add(self, run: np.ndarray, sign: int) -> None:
-        add_run(run, sign, self._offset, self._base, self._arena, self._calls, self._errors)
-
-    def _reserve(self, run: np.ndarray) -> None:
-        used = make_room(run, self._offset, self._base, self._length, self._arena, self._used)
-        while used < 0:
-            self._tidy(-1 - used)
-            used = make_room(run, self._offset, self._base, self._length, self._arena, self._used)
-        self._used = used
-
-    def _tidy(self, needed: int) -> None:
-        """Close the gaps that moved and emptied ranges left, with half as much room again as is needed."""
-        lost = self._used - int(self._length[self._calls > 0].sum())
-        arena = np.zeros((needed - lost) * 3 // 2 + 256, np.int64)
-        self._used = tidy_arena(self._offset, self._base, self._length, self._calls, self._arena, arena)
-        self._arena = arena
-
-    def read(
-        self, series: np.ndarray, quantiles: np.ndarray, middle_seconds: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Calls, errors (n,) int64 and quantiles (n, n_quantiles) of some series, (n,) int64."""
-        values = np.empty((len(series), len(quantiles)))
-        arena_quantiles(
-            series,
-            self._offset,
-            self._base,
-            self._length,
-            self._arena,
-            self._calls,
-            quantiles,
-            middle_seconds,
-            values,
-        )
-        return self._calls[series], self._errors[series], values
