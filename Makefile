@@ -44,12 +44,12 @@ servers: ## fetch and build what tests with real servers need (Java, Maven, Go)
 	@bash tests/servers/install
 
 .PHONY: check
-check: setup ## format, lint, types, import contracts, quick tests: two minutes
+check: setup ## format, lint, types, import contracts, quick tests on all cores: a minute or two
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow" -n auto
 
 .PHONY: bench
 bench: setup ## all benchmarks, one after the other; results go to benchmarks/results/

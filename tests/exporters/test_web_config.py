@@ -17,7 +17,7 @@ from exporters.basic_auth import BasicAuth, parse
 from exporters.connection import Limits
 from exporters.web_config import WebConfig
 
-HASH = bcrypt.hashpw(b"high tide", bcrypt.gensalt(4)).decode()
+HASH = bcrypt.hashpw(b"high tide", b"$2b$04$abcdefghijklmnopqrstuu").decode()  # the same in every process
 TOOLKITS_HASH = "$2y$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi"  # of "fakepassword"
 
 
