@@ -18,6 +18,7 @@ from flows.decode.batch import UNKNOWN_SERVICE, Dimension, Identity, Limits, Spa
 from flows.decode.otlp_json import OtlpJson
 from flows.decode.otlp_proto import OtlpProto
 from flows.records import Partition, Records
+from tests.flows.decode.mutation import mutate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -134,27 +135,6 @@ def recorded(folder: Path, n: int) -> list[bytes]:
     with (folder / "train-ticket-2023-01-30" / "traces.pb.zst").open("rb") as file:
         stream = zstandard.ZstdDecompressor().stream_reader(file)
         return [stream.read(int.from_bytes(stream.read(4), "big")) for _ in range(n)]
-
-
-def mutate(data: bytes, rng: random.Random) -> bytes:
-    """One of: flipped bits, a cut, another length, a piece twice, two pieces swapped, bytes put in."""
-    raw = bytearray(data)
-    at, to = sorted((rng.randint(0, len(raw)), rng.randint(0, len(raw))))
-    match rng.randint(0, 5):
-        case 0:
-            for _ in range(rng.randint(1, 4)):
-                raw[rng.randrange(len(raw))] ^= 1 << rng.randint(0, 7)
-        case 1:
-            del raw[at:]
-        case 2:
-            raw[rng.randrange(len(raw))] = rng.choice([0, 1, 127, 128, 255])
-        case 3:
-            raw[to:to] = raw[at : min(to, at + 40)]
-        case 4:
-            raw = raw[:at] + raw[to:] + raw[at:to]
-        case _:
-            raw[at:at] = rng.randbytes(rng.randint(1, 11))
-    return bytes(raw)
 
 
 def agree(decoder: OtlpProto, data: bytes) -> bool:

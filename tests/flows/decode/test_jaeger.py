@@ -20,6 +20,7 @@ from flows.decode.otlp_json import OtlpJson
 from flows.decode.otlp_proto import OtlpProto
 from flows.decode.sampling import weight_of
 from flows.records import Records
+from tests.flows.decode.mutation import mutate
 
 LATEST = (1 << 63) - 1
 KINDS = ["internal", "server", "client", "producer", "consumer"]
@@ -399,27 +400,6 @@ def test_a_protobuf_record_that_cannot_be_read_is_one_dead_letter_with_its_reaso
     assert batch.record.tolist() == [0, 2]
     assert [(dead.record, dead.reason, dead.spans) for dead in batch.dead] == [(1, reason, lost)]
     assert batch.dead[0].detail
-
-
-def mutate(data: bytes, rng: random.Random) -> bytes:
-    """One of: flipped bits, a cut, another byte, a piece twice, two pieces swapped, bytes put in."""
-    raw = bytearray(data)
-    at, to = sorted((rng.randint(0, len(raw)), rng.randint(0, len(raw))))
-    match rng.randint(0, 5):
-        case 0:
-            for _ in range(rng.randint(1, 4)):
-                raw[rng.randrange(len(raw))] ^= 1 << rng.randint(0, 7)
-        case 1:
-            del raw[at:]
-        case 2:
-            raw[rng.randrange(len(raw))] = rng.choice([0, 1, 127, 128, 255])
-        case 3:
-            raw[to:to] = raw[at : min(to, at + 40)]
-        case 4:
-            raw = raw[:at] + raw[to:] + raw[at:to]
-        case _:
-            raw[at:at] = rng.randbytes(rng.randint(1, 11))
-    return bytes(raw)
 
 
 def generated(n: int, seed: int) -> list[Any]:

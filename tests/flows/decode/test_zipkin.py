@@ -18,6 +18,7 @@ from flows.decode.sampling import weight_of
 from flows.decode.zipkin_json import ZipkinJson
 from flows.decode.zipkin_proto import ZipkinProto
 from flows.records import Records
+from tests.flows.decode.mutation import mutate
 
 LATEST = (1 << 63) - 1
 KINDS = {"SERVER": 2, "CLIENT": 3, "PRODUCER": 4, "CONSUMER": 5}
@@ -284,27 +285,6 @@ def test_records_that_are_none_are_dead_letters_with_their_reason() -> None:
         (2, "truncated", 1),
         (3, "bad_tag", 0),
     ]
-
-
-def mutate(data: bytes, rng: random.Random) -> bytes:
-    """One of: flipped bits, a cut, another byte, a piece twice, two pieces swapped, bytes put in."""
-    raw = bytearray(data)
-    at, to = sorted((rng.randint(0, len(raw)), rng.randint(0, len(raw))))
-    match rng.randint(0, 5):
-        case 0:
-            for _ in range(rng.randint(1, 4)):
-                raw[rng.randrange(len(raw))] ^= 1 << rng.randint(0, 7)
-        case 1:
-            del raw[at:]
-        case 2:
-            raw[rng.randrange(len(raw))] = rng.choice([0, 1, 127, 128, 255])
-        case 3:
-            raw[to:to] = raw[at : min(to, at + 40)]
-        case 4:
-            raw = raw[:at] + raw[to:] + raw[at:to]
-        case _:
-            raw[at:at] = rng.randbytes(rng.randint(1, 11))
-    return bytes(raw)
 
 
 def generated(n: int, seed: int) -> list[Any]:
