@@ -97,7 +97,7 @@ def _replay(
     """
     _check(recordings, start, end)
     from flows.config import load
-    from flows.replay import replay
+    from flows.replay.command import replay
 
     replay(
         recordings,

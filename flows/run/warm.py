@@ -35,7 +35,8 @@ def _compile() -> None:
     from flows.generate.generator import Encoding, generate
     from flows.generate.scenario import Scenario
     from flows.recording.writer import RecordingWriter
-    from flows.replay import Job, Worker
+    from flows.replay.job import Job
+    from flows.replay.worker import Worker
     from flows.slo.promise import Indicator, Promise, Rolling
     from flows.slo.selector import Selector
 

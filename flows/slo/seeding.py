@@ -17,7 +17,8 @@ from flows.errors import DataError
 from flows.progress import Progress
 from flows.recording import Recording
 from flows.recording.dealing import LANES
-from flows.replay import LOCKSTEP, damages_of
+from flows.replay.job import LOCKSTEP
+from flows.replay.worker import damages_of
 from flows.rules import Rules
 from flows.slo.judge import SloJudge, tell_judge
 from flows.slo.seed import Seed, histories, save

@@ -19,7 +19,8 @@ from flows.generate.generator import generate
 from flows.generate.scenario import Scenario
 from flows.recording.writer import RecordingWriter
 from flows.records import Records
-from flows.replay import Job, Worker
+from flows.replay.job import Job
+from flows.replay.worker import Worker
 from flows.snapshot import SnapshotError, pack, unpack
 from flows.template import Templater
 
