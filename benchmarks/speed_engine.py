@@ -18,11 +18,12 @@ from flows.config import Config
 from flows.decode.batch import WEIGHT_ONE, Identity, SpanBatch, Text
 from flows.decode.otlp_proto import OtlpProto
 from flows.fold import Folder
+from flows.part import Part
 from flows.recording.writer import RecordingWriter
 from flows.records import Partition, Records
 from flows.rules import Rules
 from flows.series import SHARDS
-from flows.shard import Part, Shard
+from flows.shard import Shard
 from flows.watermark import Frontier, PartitionProgress, Progress
 from flows.windows import Windows
 

@@ -20,10 +20,11 @@ from flows.config import Config
 from flows.decode.batch import WEIGHT_ONE, Identity, SpanBatch, Text
 from flows.fold import Folder
 from flows.gather import gather_overflow
+from flows.part import Part
 from flows.records import Partition
 from flows.rules import Rules
 from flows.series import OVERFLOW, SHARDS
-from flows.shard import Part, Shard
+from flows.shard import Shard
 from flows.slo.announce import announce
 from flows.slo.bank import Bank, Budgeting
 from flows.slo.counting import Column, Counted

@@ -19,7 +19,7 @@ from bytewax.dataflow import Dataflow
 from flows.gather import gather_overflow
 from flows.series import SHARDS
 from flows.slo.judge import tell_judge
-from flows.stages import Watcher, closing, dead_letters, folding, judging, judging_slos
+from flows.stages import Watcher, closing, dead_letters, folding, forgetting, judging, judging_slos
 from flows.windows import Windows
 
 if TYPE_CHECKING:
@@ -50,25 +50,38 @@ class Sinks(NamedTuple):
     dead_letters: Sink[tuple[str, DeadLetter]] | None = None  # stored at least once, wherever they come from
 
 
-def build(source: EmissionSource, sinks: Sinks, rules: Rules, watcher: Watcher | None = None) -> Dataflow:
-    """The dataflow between the slots of a source and the sinks; `watcher` sees what lives in this process."""
+def build(
+    source: EmissionSource, sinks: Sinks, rules: Rules, watcher: Watcher | None = None, *, is_stored: bool = True
+) -> Dataflow:
+    """The dataflow between the slots of a source and the sinks.
+
+    Args:
+        source: where emissions come from.
+        sinks: where answers go.
+        rules: of all stages.
+        watcher: sees what lives in this process.
+        is_stored: whether the state of the stages is kept, at the end of every epoch.
+    """
     watcher = watcher or Watcher()
+    kept = (lambda logic: logic) if is_stored else forgetting
     flow = Dataflow("streamgauge")
 
     emissions = op.input("decode", flow, source.source)
     parts = op.flat_map_batch("fold", emissions, folding(rules))
-    shards = op.stateful_batch("close", parts, closing(source.n_slots, rules.shard, watcher))
+    shards = op.stateful_batch("close", parts, kept(closing(source.n_slots, rules.shard, watcher)))
     strays = op.map("stray", shards, gather_overflow(rules.time))
-    overflow = op.stateful_batch("gather", strays, closing(SHARDS, rules.shard, watcher))
+    overflow = op.stateful_batch("gather", strays, kept(closing(SHARDS, rules.shard, watcher)))
     closed = op.merge("closed", shards, overflow)
-    windows = op.stateful_batch("judge_windows", closed, judging(rules.windows, Windows, Windows.restore, watcher))
+    windows = op.stateful_batch(
+        "judge_windows", closed, kept(judging(rules.windows, Windows, Windows.restore, watcher))
+    )
 
     op.output("publish_read", emissions, sinks.read)
     op.output("publish_closed", closed, sinks.closed)
     op.output("publish_windows", windows, sinks.windows)
     if rules.slo is not None and sinks.slos is not None:
         counted = op.map("count_slos", closed, tell_judge)
-        slos = op.stateful_batch("judge_slos", counted, judging_slos(rules.slo))
+        slos = op.stateful_batch("judge_slos", counted, kept(judging_slos(rules.slo)))
         op.output("publish_slos", slos, sinks.slos)
     if sinks.dead_letters is not None:
         op.output("publish_dead_letters", op.flat_map("dead_letters", emissions, dead_letters), sinks.dead_letters)

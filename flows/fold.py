@@ -11,8 +11,8 @@ are told a label set again whenever a new process speaks to them.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -66,6 +66,8 @@ class Partial:
     cell_row: np.ndarray  # (n_cells,) int32: index into the rows
     cell: np.ndarray  # (n_cells,) uint16
     cell_weight: np.ndarray  # (n_cells,) int64: units of 2^-20 spans
+    # As it crosses to another process, once it did.
+    packed: tuple[Any, ...] | None = field(default=None, init=False, repr=False, compare=False)
 
 
 ROW_COLUMNS: dict[str, np.dtype[np.generic]] = {

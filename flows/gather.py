@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flows.fold import Partial, Sender
+from flows.part import Part
 from flows.records import Partition
 from flows.series import OVERFLOW, SeriesLabels, hash_order
-from flows.shard import Closed, Part
+from flows.shard import Closed
 from flows.watermark import PartitionProgress, Progress
 
 if TYPE_CHECKING:

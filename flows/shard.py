@@ -15,9 +15,10 @@ from flows.panes import OpenPanes, Rows
 from flows.series import hash_order
 from flows.slo.counting import Counting
 from flows.snapshot import pack, unpack
-from flows.watermark import NEVER, Progress, TimeRules, Watermark
+from flows.watermark import NEVER, TimeRules, Watermark
 
 if TYPE_CHECKING:
+    from flows.part import Part
     from flows.series import HashedLabels, SeriesLabels
     from flows.slo.counting import Counted
     from flows.slo.promise import Promise
@@ -25,14 +26,6 @@ if TYPE_CHECKING:
 _UNSET = -1
 _VERSION = 1
 _LARGEST = np.iinfo(np.int64).max
-
-
-class Part(NamedTuple):
-    """What one emission tells one shard: where its slot stands, and the shard's partial if there is one."""
-
-    progress: Progress | None  # None: more of the same emission follows
-    partial: Partial | None
-    key: str = ""  # of the shard, which learns from it who it is
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from bytewax.operators import StatefulBatchLogic
 
 from flows.fold import Folder
+from flows.part import Part
 from flows.series import SHARDS, shard_key
-from flows.shard import Closed, Part, Shard
+from flows.shard import Closed, Shard
 from flows.slo.judge import SloJudge, SloPart, SloShown
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from flows.windows import WindowSamples
 
 R = TypeVar("R")
+V = TypeVar("V")
 
 
 def folding(rules: Rules) -> Callable[[list[Emission]], Iterable[tuple[str, Part]]]:
@@ -69,6 +71,28 @@ def judging_slos(rules: SloRules) -> Callable[[bytes | None], JudgingSlos]:
         return JudgingSlos(SloJudge(rules) if state is None else SloJudge.restore(rules, state))
 
     return build
+
+
+class Forgetting(StatefulBatchLogic[V, R, bytes]):
+    """Does what another logic does, and has nothing to store: where no state is kept, it would be made in vain."""
+
+    def __init__(self, logic: StatefulBatchLogic[V, R, bytes]) -> None:
+        self._logic = logic
+
+    def on_batch(self, values: list[V]) -> tuple[Iterable[R], bool]:
+        """What the other does."""
+        return self._logic.on_batch(values)
+
+    def snapshot(self) -> bytes:
+        """Nothing."""
+        return b""
+
+
+def forgetting(
+    build: Callable[[bytes | None], StatefulBatchLogic[V, R, bytes]],
+) -> Callable[[bytes | None], StatefulBatchLogic[V, R, bytes]]:
+    """Builder of logics that store nothing."""
+    return lambda state: Forgetting(build(state))
 
 
 class Watcher:

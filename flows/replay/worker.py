@@ -67,7 +67,7 @@ class Worker:
         sinks = Sinks(
             LocalSink(self._read), LocalSink(self._closed), LocalSink(self._windows), slos=LocalSink(self._slos)
         )
-        self.flow = build(source, sinks, self.rules)
+        self.flow = build(source, sinks, self.rules, is_stored=False)
 
     def _decoder(self) -> Decoder:
         config = self.job.config

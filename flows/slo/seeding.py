@@ -118,6 +118,7 @@ def count(
         EmissionSource(RecordingSource(recording, slot, stop.is_set), LANES),
         Sinks(LocalSink(read), LocalSink(closed), LocalSink(windows)),
         rules,
+        is_stored=False,
     )
     before = signals.signal(signals.SIGINT, lambda *_: stop.set())
     try:

@@ -18,9 +18,10 @@ from flows.decode.batch import WEIGHT_ONE, Decoder, Identity, SpanBatch, Text
 from flows.emission import Slot
 from flows.fold import Folder
 from flows.gather import gather_overflow
+from flows.part import Part
 from flows.records import NO_TIMESTAMP, Partition, Records
 from flows.series import OVERFLOW, SHARDS, SeriesLabels, shard_of
-from flows.shard import Part, Shard, ShardRules
+from flows.shard import Shard, ShardRules
 from flows.watermark import TimeRules
 from flows.windows import WindowRules, Windows
 from tests.oracle import Answers, Asked, Record, Span, oracle

@@ -18,9 +18,10 @@ from flows.decode.batch import WEIGHT_ONE
 from flows.emission import Slot
 from flows.fold import Folder
 from flows.gather import gather_overflow
+from flows.part import Part
 from flows.records import NO_TIMESTAMP, Partition, Records
 from flows.series import OVERFLOW, SHARDS, SeriesLabels
-from flows.shard import Part, Shard, ShardRules
+from flows.shard import Shard, ShardRules
 from flows.slo.exclusions import Exclusion
 from flows.slo.judge import SloJudge, SloRules, SloShown, tell_judge
 from flows.slo.promise import Indicator, Promise, Rolling
