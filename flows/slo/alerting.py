@@ -95,8 +95,8 @@ def _tiers(lines: Lines, bank: Bank) -> _Said:
     said = _Said(np.full(shape, TierState.RELEASED, np.int8), np.zeros(shape), np.zeros(shape))
     for watch in lines.arrays.watches:
         found = evaluate(
-            bank.filled(watch.long_ns)[watch.row],
-            bank.window(watch.short_ns)[watch.row],
+            bank.filled(watch.long_ns).take(watch.row, axis=0),
+            bank.window(watch.short_ns).take(watch.row, axis=0),
             watch.threshold,
             bank.rings.armed(watch.long_ns)[watch.row],
             watch.guarded,

@@ -198,7 +198,7 @@ class Bank:
                 begin = self._calendar.begin_ns // self.rings.rules.pane_ns
                 counts = slice_counts(counts, begin, self.rings.position, self._slices.slice_panes)
         else:
-            counts = self.filled(self.budgeting.period_ns)[rows]
+            counts = self.filled(self.budgeting.period_ns).take(rows, axis=0)
         return budget_remaining(counts[:, BAD], counts[:, TOTAL], objectives)
 
     # State

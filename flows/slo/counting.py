@@ -127,16 +127,8 @@ class Counting:
             self._index()
         cells = (rows.cell_starts, rows.cell, rows.cell_weight)
         spans = (rows.pane, rows.at, rows.raw, rows.slow_ns, rows.slow_hi, rows.slow_lo)
-        keys, counts, trace = sum_rows(slots, spans, cells, self._starts, self._table, len(self._columns))
-        if not len(keys):
-            return None
-        order = np.lexsort((keys[:, 2], keys[:, 1], keys[:, 0]))
-        number, at, pane = keys[order].T.copy()
-        begins = np.ones(len(number), np.bool_)
-        np.not_equal(number[1:], number[:-1], out=begins[1:])
-        used = [self._columns[each] for each in number[begins].tolist()]
-        column = begins.cumsum(dtype=np.int32) - np.int32(1)
-        return Counted(used, column, pane, at, counts[order], trace[order])
+        used, *counted = sum_rows(slots, spans, cells, self._starts, self._table, len(self._columns))
+        return Counted([self._columns[number] for number in used.tolist()], *counted) if len(used) else None
 
     def _index(self) -> None:
         """The pairs as a table by slot."""
@@ -158,7 +150,7 @@ def sum_rows(  # noqa: C901 - one flat loop: a pass of its own that numbers the 
     starts: np.ndarray,
     table: np.ndarray,
     n_columns: int,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, ...]:
     """Sum rows by column, at and pane; whatever their order, and however a row was cut into several.
 
     Args:
@@ -170,7 +162,9 @@ def sum_rows(  # noqa: C901 - one flat loop: a pass of its own that numbers the 
         n_columns: how many there are.
 
     Returns:
-        Keys (n, 3) int64: column, at, pane; counts (n, 4) int64; trace ids (n, 2) uint64. In no order.
+        The columns that have any, (n_used,) int64, ascending; and of each sum, ordered by column, at and pane, its
+        column as an index into those, (n,) int32, its pane and at, (n,) int64, counts (n, 4) int64, trace ids (n, 2)
+        uint64.
     """
     pane, at, raw, slow_ns, slow_hi, slow_lo = spans
     cell_starts, cell, weight = cells
@@ -230,9 +224,25 @@ def sum_rows(  # noqa: C901 - one flat loop: a pass of its own that numbers the 
                 slow = (slow_ns[row], slow_hi[row], slow_lo[row])
                 if slow > (sums[i, _SLOWEST], trace[i, 0], trace[i, 1]):
                     sums[i, _SLOWEST], trace[i, 0], trace[i, 1] = slow
-    for i in range(n):
+    # Ordered here, as a call for each shard and pane makes numpy's own overhead several times what it computes.
+    order = np.argsort(keys[:n, 2], kind="mergesort")
+    for k in (1, 0):
+        order = order[np.argsort(keys[order, k], kind="mergesort")]
+    used, number = np.empty(n, np.int64), np.empty(n, np.int32)
+    sum_pane, sum_at = np.empty(n, np.int64), np.empty(n, np.int64)
+    counts, slowest = np.empty((n, _CUT_TOTAL), np.int64), np.empty((n, 2), np.uint64)
+    n_used = 0
+    for to in range(n):
+        i = order[to]
+        if n_used == 0 or used[n_used - 1] != keys[i, 0]:
+            used[n_used] = keys[i, 0]
+            n_used += 1
+        number[to], sum_at[to], sum_pane[to] = n_used - 1, keys[i, 1], keys[i, 2]
         sums[i, RAW_BAD] += _raw_bad(sums[i, _CUT_TOTAL], sums[i, _CUT_BAD], sums[i, _CUT_RAW])
-    return keys[:n].copy(), sums[:n, :_CUT_TOTAL].copy(), trace[:n].copy()
+        for k in range(_CUT_TOTAL):
+            counts[to, k] = sums[i, k]
+        slowest[to, 0], slowest[to, 1] = trace[i, 0], trace[i, 1]
+    return used[:n_used], number, sum_pane, sum_at, counts, slowest
 
 
 @inlined

@@ -21,7 +21,7 @@ def figures(lines: Lines, bank: Bank) -> Figures:
     """All lines in all windows."""
     arrays, windows_ns = lines.arrays, bank.windows_ns
     rows = arrays.row
-    counts = [bank.window(window_ns)[rows] for window_ns in windows_ns]
+    counts = [bank.window(window_ns).take(rows, axis=0) for window_ns in windows_ns]
     ratios = np.stack([error_ratio(of_window) for of_window in counts], axis=1)
     burns = burn_rate(ratios, arrays.objective[:, None])
     hour = min(range(len(windows_ns)), key=lambda i: abs(windows_ns[i] - HOUR_NS))
