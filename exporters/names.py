@@ -146,6 +146,15 @@ DURATIONS_CLAMPED = Family(
     "Spans that end before they start: counted with duration 0.",
     (SOURCE,),
 )
+UNWEIGHTED = Family(
+    "streamgauge_unweighted_spans_ratio",
+    "gauge",
+    "Share of a source's spans that a sampler kept without saying how many they stand for (`ot=` in the trace state, "
+    "without a `th:`): error ratios are not to be trusted where it is not small.",
+    (SOURCE,),
+    unit="ratio",
+    across="max",
+)
 IDLE_CLOSURES = Family(
     "streamgauge_idle_closures",
     "counter",
@@ -306,6 +315,7 @@ FAMILIES = (
     LIMITED,
     DEDUPLICATED,
     DURATIONS_CLAMPED,
+    UNWEIGHTED,
     IDLE_CLOSURES,
     DATA_LOSS,
     SOURCE_TIMESTAMP_TYPE,

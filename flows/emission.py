@@ -31,8 +31,8 @@ PAYLOAD_BYTES = 64 * 1024
 Tally = Counter[tuple[str, str]]
 """What was counted, ever, by (what, label): ("records", ""), ("bytes", ""), ("spans", ""), ("on_time", ""),
 ("late", reason), ("rejected", direction), ("repeated", ""), ("outside", ""), ("limited", what), ("dead", reason),
-("dead_spans", ""), ("clamped", ""), ("lost", partition): records that were gone before they could be read,
-("stamped", timestamp type)."""
+("dead_spans", ""), ("clamped", ""), ("unweighted", ""), ("lost", partition): records that were gone before they could
+be read, ("stamped", timestamp type)."""
 
 
 class DeadLetter(NamedTuple):
@@ -298,6 +298,8 @@ def _count(tally: Tally, records: Records, spans: SpanBatch, fate: np.ndarray) -
             tally[key] += fates[fate_of]
     if spans.clamped:
         tally["clamped", ""] += spans.clamped
+    if spans.unweighted:
+        tally["unweighted", ""] += spans.unweighted
     for what, count in spans.limited.items():
         tally["limited", what] += count
     for letter in spans.dead:

@@ -184,7 +184,7 @@ def tally_samples(tallies: Mapping[str, Tally], at_ns: int) -> list[Samples]:
                 family, pairs = _TALLIES[what]
                 labels = LabelSet([(name, {"source": source, "label": label}.get(of, of)) for name, of in pairs])
                 values.setdefault(family, Counter())[labels] += 1 if family.kind == "gauge" else count
-    return [
+    samples = [
         by_label(
             family,
             at_ns,
@@ -193,6 +193,12 @@ def tally_samples(tallies: Mapping[str, Tally], at_ns: int) -> list[Samples]:
         )
         for family, counted in values.items()
     ]
+    shares = {
+        LabelSet([(names.SOURCE, source)]): tally["unweighted", ""] / tally["spans", ""]
+        for source, tally in tallies.items()
+        if tally["spans", ""]
+    }
+    return [*samples, by_label(names.UNWEIGHTED, at_ns, list(shares), np.array(list(shares.values())))]
 
 
 _LARGEST = np.iinfo(np.int64).max

@@ -160,6 +160,7 @@ def accounting(found: Found) -> dict[str, int]:
         "dead_spans": kind("dead_spans"),
         "limited": kind("limited"),
         "durations_clamped": kind("clamped"),
+        "unweighted": kind("unweighted"),
         "overflowed": sum(figures.overflowed for figures in found.services.values()),
     }
 
@@ -249,6 +250,7 @@ def _account(figures: dict[str, int]) -> str:
         ("dead_letters", "dead letters"),
         ("limited", "beyond limits"),
         ("durations_clamped", "with a negative duration"),
+        ("unweighted", "kept by a sampler that does not say how many they stand for"),
         ("overflowed", "over a service's budget"),
     ):
         if figures[key]:

@@ -114,6 +114,7 @@ class SpanBatch:
     clamped: int = 0
     limited: dict[str, int] = field(default_factory=dict)  # what -> how many
     dead: list[DeadRecord] = field(default_factory=list)
+    unweighted: int = 0  # spans that a sampler kept without leaving its threshold: they weigh one, and stand for more
 
     def __len__(self) -> int:
         return len(self.end_ns)

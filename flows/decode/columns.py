@@ -8,6 +8,7 @@ import numpy as np
 
 from flows.decode.attributes import BOOL, DOUBLE, INT, STRING, TYPE_BITS, TYPE_MASK
 from flows.decode.batch import UNKNOWN_SERVICE, Identity, SpanBatch, Text
+from flows.decode.context import UNWEIGHTED
 from flows.records import bytes_at
 
 if TYPE_CHECKING:
@@ -88,7 +89,8 @@ class Columns(NamedTuple):
         """The first rows as a batch over the records' bytes, which `kept` keeps alive."""
         shown = self[: self._fields.index("name_at")]
         text = LocatedText(kept, Columns(*(column[:n_spans] for column in self)))
-        return SpanBatch(*(column[:n_spans] for column in shown), text, clamped, context.limited)
+        unweighted = int(context.counters[UNWEIGHTED])
+        return SpanBatch(*(column[:n_spans] for column in shown), text, clamped, context.limited, unweighted=unweighted)
 
 
 class LocatedText(Text):

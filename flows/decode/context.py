@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 GROUPS, SEEDS, COUNTERS, KEYS, N_KEYS, MAX_ATTRIBUTES, MAX_STRING, WEIGHTED, SPANS, SCOPES, RESOURCES, SLOTS = range(12)
 
 # Words of the counters; the first four are limits.
-LIMITED_SPANS, LIMITED_ATTRIBUTES, LIMITED_STRINGS, LIMITED_WEIGHTS, CLAMPED = range(5)
+LIMITED_SPANS, LIMITED_ATTRIBUTES, LIMITED_STRINGS, LIMITED_WEIGHTS, CLAMPED, UNWEIGHTED = range(6)
 LIMITED = ("spans", "attributes", "string_bytes", "weight")
 """What was limited, as `SpanBatch.limited` and the metric's label name it."""
 
@@ -41,7 +41,7 @@ class Context:
     """The scratch space of one call of a kernel, so that calls in several threads do not meet."""
 
     def __init__(self, wanted: WantedTable, limits: Limits, weighted: bool) -> None:
-        self.counters = np.zeros(5, np.int64)
+        self.counters = np.zeros(6, np.int64)
         self._slots = np.zeros((len(Level), len(wanted.names), SLOT_WORDS), np.int64)
         self._groups = np.zeros(MAX_GROUPS, np.int64)
         self._wanted = wanted

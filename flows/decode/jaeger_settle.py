@@ -9,10 +9,10 @@ from __future__ import annotations
 from detectors.kernels import inlined
 from flows.decode import jaeger_tags
 from flows.decode.attributes import BOOL, INT, NOTHING, STRING, TYPE_BITS, TYPE_MASK, clear_slots
-from flows.decode.batch import ERROR, WEIGHT_MAX, WEIGHT_ONE, Dimension, Level, Wanted
-from flows.decode.context import BITS, COUNTERS, LIMITED_WEIGHTS, META, RESOURCES, WEIGHTED
+from flows.decode.batch import ERROR, WEIGHT_ONE, Dimension, Level, Wanted
+from flows.decode.context import BITS, META, RESOURCES
 from flows.decode.jaeger_tags import CLIENT, KIND_WORDS, LARGEST_NUMBER, SERVER
-from flows.decode.memory import add_to_word, load1, load_word, same_bytes, store_word
+from flows.decode.memory import load1, load_word, same_bytes, store_word
 from flows.decode.sampling import weight_at
 
 _SPAN_TAGS = (
@@ -136,15 +136,11 @@ def _status(settled: int, kind: int) -> int:
 
 @inlined
 def _weight(slot: int, context: int) -> int:
-    """What the span weighs by the trace state in a slot; a capped weight is counted."""
+    """What the span weighs by the trace state in a slot."""
     size = load_word(slot, META) >> TYPE_BITS
-    if type_of(slot) != STRING or size == 0 or load_word(context, WEIGHTED) == 0:
+    if type_of(slot) != STRING:
         return WEIGHT_ONE
-    weight = weight_at(load_word(slot, BITS), load_word(slot, BITS) + size)
-    if weight == 0:
-        add_to_word(load_word(context, COUNTERS), LIMITED_WEIGHTS, 1)
-        return WEIGHT_MAX
-    return weight
+    return weight_at(load_word(slot, BITS), load_word(slot, BITS) + size, context)
 
 
 @inlined

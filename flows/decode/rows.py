@@ -92,6 +92,7 @@ class Rows:
         self._limited: dict[str, int] = {}
         self._dead: dict[tuple[int, str], DeadRecord] = {}
         self._clamped = 0
+        self._unweighted = 0
         self._record = -1
         self._taken = 0
 
@@ -156,7 +157,8 @@ class Rows:
         text = _Known(self._identities)
         dead = list(self._dead.values())
         return SpanBatch(
-            *(*arrays, keys[:, 0].copy(), keys[:, 1].copy(), text, self._clamped, dict(self._limited), dead)
+            *(*arrays, keys[:, 0].copy(), keys[:, 1].copy(), text, self._clamped, dict(self._limited), dead),
+            unweighted=self._unweighted,
         )
 
     def _limit(self, what: str, count: int) -> None:
@@ -182,10 +184,11 @@ class Rows:
     def _weight(self, trace_state: str) -> int:
         if not self._weighted or not trace_state:
             return WEIGHT_ONE
-        weight, capped = weight_of(trace_state)
-        if capped:
+        found = weight_of(trace_state)
+        if found.is_capped:
             self._limit("weight", 1)
-        return weight
+        self._unweighted += found.is_unsaid
+        return found.weight
 
 
 def shown(value: Any) -> str:

@@ -6,16 +6,14 @@ import numpy as np
 
 from detectors.kernels import inlined
 from flows.decode.attributes import read_attribute
-from flows.decode.batch import KINDS, STATUSES, WEIGHT_MAX, WEIGHT_ONE
+from flows.decode.batch import KINDS, STATUSES, WEIGHT_ONE
 from flows.decode.context import (
     COUNTERS,
     GROUPS,
     LIMITED_ATTRIBUTES,
-    LIMITED_WEIGHTS,
     MASK,
     MAX_ATTRIBUTES,
     SPANS,
-    WEIGHTED,
 )
 from flows.decode.memory import add_to_word, load1, load8, load_word, swapped
 from flows.decode.sampling import weight_at
@@ -48,18 +46,6 @@ def _status_code(at: int, end: int, code: int, groups: int) -> tuple[int, int]:
         if at < 0:
             return code, at
     return code, 0
-
-
-@inlined
-def _weight(at: int, end: int, context: int) -> int:
-    """What the span weighs; a capped weight is counted."""
-    if at == end or load_word(context, WEIGHTED) == 0:
-        return WEIGHT_ONE
-    weight = weight_at(at, end)
-    if weight == 0:
-        add_to_word(load_word(context, COUNTERS), LIMITED_WEIGHTS, 1)
-        return WEIGHT_MAX
-    return weight
 
 
 @inlined
@@ -152,7 +138,7 @@ def read_span(  # noqa: C901 - one flat loop over a span's fields is what the ho
                 break
     weight = WEIGHT_ONE
     if error == 0:
-        weight = _weight(state, state_end, context)
+        weight = weight_at(state, state_end, context)
         if n_attributes > most:
             add_to_word(load_word(context, COUNTERS), LIMITED_ATTRIBUTES, n_attributes - most)
     return error, start_ns, end_ns, kind, status, name, name_end - name, trace_high, trace_low, span_id, weight

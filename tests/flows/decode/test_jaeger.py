@@ -185,7 +185,7 @@ def truth(span: Any) -> Row | None:
 KEYS = st.sampled_from(WATCHED + OTHERS)
 TEXTS = st.one_of(
     st.sampled_from(
-        [*KINDS, "OK", "error", "Ok", "true", "200", "399", "404", "-1", "+503", "9" * 30, "4 4", "ot=th:8"]
+        [*KINDS, "OK", "error", "Ok", "true", "200", "399", "404", "-1", "+503", "9" * 30, "4 4", "ot=th:8", "ot=rv:8"]
     ),
     st.text(max_size=12),
 )
@@ -257,6 +257,7 @@ def test_both_encodings_limit_and_count_the_same(message: Any, attributes: int, 
         proto = JaegerProto(DIMENSIONS, limits).decode(Records.of([message.SerializeToString()]))
         plain = JaegerJson(DIMENSIONS, limits).decode(Records.of([MessageToJson(message).encode()]))
         assert proto.limited == plain.limited
+        assert proto.unweighted == plain.unweighted
         assert seen(proto) == seen(plain)
         assert proto.limited.get("attributes", 0) == sum(
             max(len(tags) - attributes, 0) for tags in (message.tags, message.process.tags)

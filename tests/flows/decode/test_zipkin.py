@@ -167,7 +167,7 @@ def as_json(span: Any) -> dict[str, Any]:
 
 TEXTS = st.one_of(
     st.sampled_from(
-        ["", "true", "false", "internal", "client", "STATUS_CODE_OK", "Error", "Ok", "ot=th:8", "faas.name"]
+        ["", "true", "false", "internal", "client", "STATUS_CODE_OK", "Error", "Ok", "ot=th:8", "ot=rv:8", "faas.name"]
     ),
     st.text(max_size=8),
 )
@@ -220,6 +220,7 @@ def test_both_encodings_limit_and_count_the_same(message: Any, spans: int, attri
         plain = ZipkinJson(DIMENSIONS, limits).decode(Records.of([text]))
         assert seen(proto) == seen(plain)
         assert proto.limited == plain.limited
+        assert proto.unweighted == plain.unweighted
         assert proto.limited.get("spans", 0) == max(len(read.spans) - spans, 0)
 
 
