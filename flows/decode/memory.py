@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core.cgutils import get_or_insert_function
 from numba.extending import intrinsic
 
 from detectors.kernels import inlined
@@ -20,6 +21,8 @@ if sys.byteorder != "little":
     raise ImportError(
         "streamgauge's decoders load little-endian words; this machine is big-endian, which is unsupported"
     )
+
+_TO_READ, _ALL_LEVELS, _DATA = 0, 3, 1  # what `llvm.prefetch` calls rw, locality, cache type
 
 
 def _load(builder: Any, address: Any, bits: int) -> Any:
@@ -119,6 +122,21 @@ def fold_product(typing: Any, left: Any, right: Any) -> Any:
         return builder.trunc(builder.xor(product, high), ir.IntType(64))
 
     return types.uint64(types.uint64, types.uint64), generate
+
+
+@intrinsic
+def fetch_ahead(typing: Any, address: Any) -> Any:
+    """Have the cache line at `address` fetched meanwhile; any address will do, also one where nothing is."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer = builder.inttoptr(args[0], ir.IntType(8).as_pointer())
+        number = ir.IntType(32)
+        of = ir.FunctionType(ir.VoidType(), [pointer.type, number, number, number])
+        fetch = get_or_insert_function(builder.module, of, "llvm.prefetch.p0")  # type: ignore[no-untyped-call]
+        builder.call(fetch, [pointer, number(_TO_READ), number(_ALL_LEVELS), number(_DATA)])
+        return context.get_dummy_value()
+
+    return types.none(types.int64), generate
 
 
 @inlined

@@ -30,8 +30,11 @@ _LEAST_EMIT_BYTES = 1 << 20
 MOST_BYTES = 64 << 20
 """A larger record is not decoded but dead-lettered."""
 
-_PREFETCH_KB = 64 << 10
+_PREFETCH_KB = 16 << 10
 _LEAST_PREFETCH_KB = 2 << 10
+_FETCH_BYTES = 512 << 10
+"""Of a partition at once, packed: what is unpacked of it should still be in the processor's cache when it is read."""
+
 _MOST_MESSAGES = 10_000
 _TIMESTAMP_TYPES = {TIMESTAMP_CREATE_TIME: "create_time", TIMESTAMP_LOG_APPEND_TIME: "log_append_time"}
 
@@ -67,6 +70,7 @@ class Reader:
         self._consumer = Consumer(
             {
                 "queued.max.messages.kbytes": max(_LEAST_PREFETCH_KB, _PREFETCH_KB // max(n_readers, 1)),
+                "fetch.message.max.bytes": _FETCH_BYTES,
                 "fetch.queue.backoff.ms": 10,
                 "fetch.error.backoff.ms": 200,
                 "reconnect.backoff.max.ms": 2_000,

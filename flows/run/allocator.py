@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import gc
+import os
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # mallopt(3)
 _ARENAS = 2
 _MMAP_BYTES = 32 << 20
 _KEPT_BYTES = 64 << 20
+_GARBAGE_OBJECTS = 20_000
 
 
 def keep_memory() -> None:
@@ -22,3 +25,22 @@ def keep_memory() -> None:
         mallopt(_ARENA_MAX, _ARENAS)
         mallopt(_MMAP_THRESHOLD, _MMAP_BYTES)
         mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)
+
+
+def small_pages() -> None:
+    """Have processes started from now on keep arrays in pages of the usual size, unless somebody has decided that.
+
+    NumPy asks for pages of 2 MB for arrays from 4 MB on: an emission fills its arrays in part, and each page is cleared
+    and held whole.
+    """
+    os.environ.setdefault("NUMPY_MADVISE_HUGEPAGE", "0")
+
+
+def collect_rarely() -> None:
+    """Look for garbage in cycles now and then only, and never among what has been made so far.
+
+    What runs through the flow is freed when its last reference goes; each look at it finds nothing.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_GARBAGE_OBJECTS)

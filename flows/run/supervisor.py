@@ -19,6 +19,7 @@ from flows.errors import UsageError
 from flows.kafka.careful import noted
 from flows.kafka.cluster import Cluster
 from flows.run.alerting import Alerting
+from flows.run.allocator import small_pages
 from flows.run.crashes import Crashes
 from flows.run.gate import Gate
 from flows.run.link import ALERTS, REPORT, PageReader, Report, decode_report
@@ -228,6 +229,7 @@ class Run:
         seed: Seed | None = None,
     ) -> None:
         spawn = get_context("spawn")
+        small_pages()
         first = place.machine * place.workers
         addresses = _addresses(place)
         epoch = max(config.supervision.epoch_ns / 1e9, 10 * state.size_bytes() / _SNAPSHOT_BYTES_PER_SECOND)

@@ -23,6 +23,7 @@ from flows.kafka.cluster import Cluster
 from flows.kafka.source import KafkaSource
 from flows.records import Partition
 from flows.rules import Rules
+from flows.run.allocator import collect_rarely
 from flows.run.dead_letters import DeadLetterSink
 from flows.run.link import PartitionReport, Report, encode_report
 from flows.run.page import Page
@@ -116,6 +117,7 @@ class Worker:
         threading.Thread(target=self._listen, name="listen", daemon=True).start()
         telling = threading.Thread(target=self._tell, name="tell", daemon=True)
         telling.start()
+        collect_rarely()
         recovery = RecoveryConfig(asked.recovery, backup_interval=_BACKUP)  # type: ignore[no-untyped-call]
         cluster_main(  # type: ignore[no-untyped-call]
             self.flow, list(asked.addresses), asked.number, epoch_interval=asked.epoch, recovery_config=recovery
