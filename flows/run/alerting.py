@@ -17,7 +17,9 @@ from exporters.labels import LabelSet
 from exporters.samples import Samples, by_label
 from exporters.status import AlertStatus, SloStatus
 from exporters.webhook import Webhook
+from flows import log
 from flows.config.alerting import targets, webhook_endpoints
+from flows.run.unmatched import Unmatched
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 
     from flows.config import Config
     from flows.run.link import Report
+    from flows.slo.promise import Promise
+
+_log = log.get("slos")
 
 LATE_SHARE = 0.01
 """More late spans than this share of a source's, over the last minutes, raise `LateData`."""
@@ -51,9 +56,10 @@ class Alerting:
     Args:
         config: the settings.
         lines: a file for JSON lines, None for none.
+        promises: of the SLOs.
     """
 
-    def __init__(self, config: Config, lines: Path | None = None) -> None:
+    def __init__(self, config: Config, lines: Path | None = None, promises: Sequence[Promise] = ()) -> None:
         self._external = config.external_labels
         self._sender = AlertSender(targets(config.alertmanagers))
         self._webhooks = [Webhook(endpoint) for endpoint in webhook_endpoints(config.webhooks)]
@@ -64,6 +70,7 @@ class Alerting:
         self._watermark = (-1, monotonic())
         self._slos = b"[]"
         self._all: list[Alert] = []
+        self._unmatched = Unmatched(promises)
 
     def start(self) -> None:
         """Start the threads that send."""
@@ -102,6 +109,10 @@ class Alerting:
         self._sender.touch()
         if self._looks and now - self._looks[-1].at < _LOOK_SECONDS:
             return
+        for promise in self._unmatched.due(now, self.slos):
+            _log.warning(
+                "an SLO matches nothing: no span was counted for it", slo=promise.name, service=promise.service
+            )
         self._looks.append(_looked(reports, now))
         while now - self._looks[0].at > _OVER_SECONDS:
             self._looks.popleft()

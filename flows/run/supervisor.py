@@ -91,7 +91,7 @@ class Supervisor:
         self._stop = threading.Event()
         self._promises = promises
         self._seed = seed
-        self._alerting = Alerting(config, alert_lines)
+        self._alerting = Alerting(config, alert_lines, promises)
         self._view = View(config, self._alerting)
         self._cluster = Cluster(
             config.kafka.librdkafka(),
