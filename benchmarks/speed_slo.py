@@ -168,11 +168,16 @@ def encoded(attributes: int) -> list[bytes]:
 
 
 def replayed(encodings: Sequence[Records]) -> Iterator[SpanBatch]:
-    """Two minutes decoded from bytes, as a replay does it: the same few emissions again, each at a time of its own."""
-    decoder = OtlpProto()
-    for number in range(2 * SPANS_A_MINUTE // SPANS):
+    """Two minutes decoded from bytes, as a replay does it: the same few emissions again.
+
+    Each gets a time of its own, and durations, for windows in which the same ones repeat are too cheap.
+    """
+    decoder, rng = OtlpProto(), np.random.default_rng(3)
+    durations_ns = np.exp(rng.normal(16.5, 0.5, (2 * SPANS_A_MINUTE // SPANS, SPANS))).astype(np.int64)
+    for number, of_emission in enumerate(durations_ns):
         batch = decoder.decode(encodings[number % len(encodings)])
         batch.end_ns += number * SPANS * MINUTE_NS // SPANS_A_MINUTE
+        batch.duration_ns[:] = of_emission
         yield batch
 
 

@@ -58,6 +58,17 @@ class Watch(NamedTuple):
     min_events: np.ndarray  # (n,) int64: bad ones that it takes to start
 
 
+class Objectives(tuple["tuple[Promise, str]", ...]):
+    """Promise and group of each line. Hashed once: pages look up by it, at every pane, what does not change of them."""
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return super().__hash__()
+
+
 class Arrays:
     """What does not change of lines, as arrays.
 
@@ -67,7 +78,7 @@ class Arrays:
 
     def __init__(self, lines: Sequence[Line]) -> None:
         self._lines = lines
-        self.of = tuple((line.promise, line.group) for line in lines)
+        self.of = Objectives((line.promise, line.group) for line in lines)
         self.row = np.array([line.row for line in lines], np.int64)
         self.objective = np.array([line.promise.objective for line in lines])
         self.absent_ns = np.array([_absent_ns(line) for line in lines], np.int64)

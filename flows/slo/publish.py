@@ -17,6 +17,7 @@ from flows.units import format_duration
 
 if TYPE_CHECKING:
     from detectors.tiers import Severity
+    from flows.slo.lines import Objectives
     from flows.slo.promise import Promise
     from flows.slo.shown import Figures, SloShown
 
@@ -36,13 +37,13 @@ def slo_samples(shown: SloShown) -> list[Samples]:
 
 
 def _objectives(bank: Figures, end_ns: int) -> list[Samples]:
-    labels = _labels(bank.of)
+    labels, objectives = _unchanging(bank.of)
     windows = tuple(((names.WINDOW, format_duration(window_ns)),) for window_ns in bank.windows_ns)
     return [
         Samples(names.SLO_ERROR_RATIO, end_ns, labels, bank.error_ratio, windows),
         Samples(names.SLO_BURN_RATE, end_ns, labels, bank.burn_rate, windows),
         Samples(names.SLO_EVENTS, end_ns, labels, bank.events, windows),
-        by_label(names.SLO_OBJECTIVE, end_ns, labels, np.array([promise.objective for promise, _ in bank.of])),
+        by_label(names.SLO_OBJECTIVE, end_ns, labels, objectives),
         by_label(names.SLO_BUDGET_REMAINING, end_ns, labels, bank.budget_remaining),
         by_label(names.SLO_EXHAUSTION, end_ns, labels, bank.exhausted_in_s),
         by_label(names.SLO_ARMED, end_ns, labels, bank.armed),
@@ -53,8 +54,10 @@ def _objectives(bank: Figures, end_ns: int) -> list[Samples]:
 @lru_cache(
     maxsize=64
 )  # a bank's objectives are one object until one is added; pages know label sets that they have met
-def _labels(of: tuple[tuple[Promise, str], ...]) -> tuple[LabelSet, ...]:
-    return tuple(LabelSet(_identity(promise, group)) for promise, group in of)
+def _unchanging(of: Objectives) -> tuple[tuple[LabelSet, ...], np.ndarray]:
+    """Labels and targets of a bank's objectives."""
+    labels = tuple(LabelSet(_identity(promise, group)) for promise, group in of)
+    return labels, np.array([promise.objective for promise, _ in of])
 
 
 def _identity(promise: Promise, group: str) -> list[tuple[str, str]]:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from detectors.tiers import Severity
     from flows.slo.farewell import Farewell
+    from flows.slo.lines import Objectives
     from flows.slo.promise import Promise
 
 
@@ -42,7 +43,7 @@ class SloFigures(NamedTuple):
 class Figures(NamedTuple):
     """All objectives that have one period, as columns; no object per objective and window."""
 
-    of: tuple[tuple[Promise, str], ...]  # (n,) promise and group; the same object while nothing is added
+    of: Objectives  # (n,) promise and group; the same object while nothing is added
     windows_ns: tuple[int, ...]  # (w,) the shortest first
     events: np.ndarray  # (n, w) int64, weighted
     error_ratio: np.ndarray  # (n, w) float64, NaN: no events
