@@ -41,6 +41,5 @@ def collect_rarely() -> None:
 
     What runs through the flow is freed when its last reference goes; each look at it finds nothing.
     """
-    gc.collect()
     gc.freeze()
     gc.set_threshold(_GARBAGE_OBJECTS)
