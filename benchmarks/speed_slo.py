@@ -28,6 +28,7 @@ from flows.gather import gather_overflow
 from flows.part import Part
 from flows.records import Partition, Records
 from flows.rules import Rules
+from flows.run.allocator import collect_rarely
 from flows.series import OVERFLOW, SHARDS
 from flows.shard import Shard
 from flows.slo.announce import announce
@@ -362,6 +363,7 @@ def to_the_post() -> dict[str, object]:
 
 def main() -> None:
     """Measure, print, write the results."""
+    collect_rarely()  # as a worker does
     rows = [
         *throughputs(),
         closing(0.0, "closing a pane, all promises kept"),

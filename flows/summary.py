@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from flows.rules import Rules
     from flows.series import OperationLabels
     from flows.shard import Closed, ServiceFigures
+    from flows.slo.judge import SloShown
     from flows.windows import WindowSamples
 
 _FEWEST_CALLS = 10
@@ -55,6 +56,7 @@ class Found:
     minutes: list[Minute] = field(default_factory=list)
     services: dict[str, ServiceFigures] = field(default_factory=dict)
     alerts: list[Alert] = field(default_factory=list)  # as they were last, by their start
+    matched: set[tuple[str, str, str]] = field(default_factory=set)  # name, service, objective of SLOs with events
     first_ns: int = -1
     upto_ns: int = -1
 
@@ -65,6 +67,7 @@ class Found:
         self.minutes += other.minutes
         self.services.update(other.services)
         self.alerts += other.alerts
+        self.matched |= other.matched
         known = [first for first in (self.first_ns, other.first_ns) if first >= 0]
         self.first_ns = min(known, default=-1)
         self.upto_ns = max(self.upto_ns, other.upto_ns)
@@ -91,6 +94,7 @@ class Summary:
         self._totals: dict[str, _Totals] = {}
         self._minutes: list[WindowSamples] = []
         self._alerts: dict[str, Alert] = {}
+        self._slos: SloShown | None = None
 
     def read(self, emission: Emission) -> None:
         """Note what a source counted."""
@@ -119,8 +123,18 @@ class Summary:
         """Keep the newest word of every alert."""
         self._alerts.update({each.id: each for each in alerts})
 
+    def slos(self, shown: SloShown) -> None:
+        """Note how objectives stand."""
+        self._slos = shown
+
     def finish(self) -> Found:
         """What was found."""
+        if self._slos is not None:
+            self.found.matched = {
+                (each.promise.name, each.promise.service, each.promise.objective_name)
+                for each in self._slos.figures
+                if any(window.events for window in each.windows)
+            }
         self.found.alerts = sorted(self._alerts.values(), key=lambda each: (each.starts_at_ns, each.labels))
         quantiles = np.array(self._rules.windows.quantiles, np.int64)
         for totals in self._totals.values():

@@ -91,6 +91,9 @@ def replay(
         shutil.rmtree(spool, ignore_errors=True)
     for damage in damages:
         _warn(errors, damage)
+    for promise in promises:
+        if (promise.name, promise.service, promise.objective_name) not in found.matched:
+            _warn(errors, f"SLO {promise.name} ({promise.objective_name}) matches nothing: no span was counted for it.")
     if stopped:
         errors.print("Stopped; this is what was computed so far.")
     quantiles = Rules.of(config).windows.quantiles

@@ -129,6 +129,7 @@ class Worker:
     def _slos(self, items: list[tuple[str, SloShown]]) -> None:
         for _, shown in items:
             self.summary.alerts(announce(shown.alerts, self._links, shown.end_ns))
+            self.summary.slos(shown)
             if self._metrics is not None and shown.end_ns % self.job.step_ns == 0:
                 for block in slo_samples(shown):
                     self._metrics.append(block)
