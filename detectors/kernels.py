@@ -79,5 +79,14 @@ def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
     return compiled
 
 
+def pasted(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a helper that takes arrays: numba pastes its source into each kernel that calls it.
+
+    Called as a function, even where LLVM inlines it, each hand-over of arrays costs: half again the whole kernel.
+    """
+    compiled: Callable[..., Any] = numba.njit(nogil=True, inline="always")(function)
+    return compiled
+
+
 if __name__ == "__main__":
     sys.exit(0 if are_compiled() else 1)

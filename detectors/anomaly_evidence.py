@@ -1,0 +1,190 @@
+"""Cues of an anomaly, each compared with its own past, and what the past may learn of them.
+
+The rarest cue is the evidence; it is compared with the strongest evidence of past episodes, as sums and maxima of
+dependent probabilities are no probabilities themselves. An anomaly teaches little: while evidence is extreme, tails do
+not learn.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from detectors import tails as tail
+from detectors.anomaly_state import (
+    BLOCK_HIGH,
+    BLOCK_HOT,
+    BLOCK_MOST,
+    BLOCK_ROWS,
+    BLOCK_TAIL,
+    CLUMP_ROWS,
+    CLUMPS,
+    COOL,
+    CUES,
+    HOT,
+    LONG,
+    MIDDLE,
+    ROWS,
+    RUNS,
+    SHORT,
+    TWO_SIDED,
+    VARIABILITY,
+    WEIGHT,
+)
+from detectors.kernels import pasted
+from detectors.tails import BINS
+
+if TYPE_CHECKING:
+    from detectors.anomaly_state import Rates
+
+EXTREME = 3.7
+"""Evidence at which an anomaly begins to teach nothing,"""
+CALM = 3.2
+"""and below which, for the length of an episode, it has ended."""
+FAR = 10.0
+"""Scales beyond which a value moves the running means no further."""
+PEAK = 3.0
+"""Surprise from which on what is usual at this time of day is forgiven."""
+HEAVIEST = 100.0
+"""Weight of the present at which all weights are divided by it."""
+HIGH = 1.5
+"""Evidence of the episodes by which the length of clumps is told."""
+
+
+@pasted
+def forgiven(surprise: float, peak: float) -> float:
+    """A surprise less what is usual at this time of day."""
+    if surprise > PEAK and peak > 0.0:
+        return max(PEAK, surprise - peak)
+    return surprise
+
+
+@pasted
+def cues_of(
+    numbers: np.ndarray,
+    row: int,
+    surprise: float,
+    quick_gap: float,
+    slow_gap: float,
+    peak_up: float,
+    peak_down: float,
+    p: Rates,
+    cue: np.ndarray,
+) -> None:
+    """The surprise, its running means and its size, into the cues; the means move on."""
+    busy = min(abs(surprise), FAR) - numbers[row, VARIABILITY]
+    numbers[row, SHORT] += p.short * (quick_gap - numbers[row, SHORT])
+    numbers[row, MIDDLE] += p.middle * (quick_gap - numbers[row, MIDDLE])
+    numbers[row, LONG] += p.long * (slow_gap - numbers[row, LONG])
+    numbers[row, VARIABILITY] += p.variability * busy
+    cue[0], cue[1] = forgiven(surprise, peak_up), forgiven(-surprise, peak_down)
+    for which in range(3):
+        cue[2 + 2 * which] = numbers[row, SHORT + which]
+        cue[3 + 2 * which] = -numbers[row, SHORT + which]
+    cue[8], cue[9] = numbers[row, VARIABILITY], 1 / (numbers[row, VARIABILITY] + 0.05)
+
+
+@pasted
+def rarest(
+    numbers: np.ndarray,
+    tails: np.ndarray,
+    row: int,
+    cue: np.ndarray,
+    places: np.ndarray,
+    found: np.ndarray,
+    p: Rates,
+) -> float:
+    """The strongest of the cues' evidence, each against its own past."""
+    most = 0.0
+    least = 3 * numbers[row, WEIGHT]
+    for which in range(CUES):
+        places[which] = tail.place(cue[which])
+        found[which] = tail.evidence(tails, row, which * BINS, cue[which], places[which], least, 10.0, 0.0)
+        side = 1.0 if which >= TWO_SIDED else (p.down if which % 2 else p.up)
+        most = max(most, side * found[which])
+    return most
+
+
+@pasted
+def episode_evidence(numbers: np.ndarray, tails: np.ndarray, row: int, most: float) -> float:
+    """−log10 of the share of past episodes whose strongest evidence was at least this."""
+    total = tails[row, BLOCK_TAIL]
+    least = max(min(4 * numbers[row, WEIGHT], total / 3), 0.05 * total)
+    return tail.evidence(tails, row, BLOCK_TAIL, most, tail.place(most), least, 3.0, 0.25)
+
+
+@pasted
+def clump_rows(numbers: np.ndarray, row: int, p: Rates) -> float:
+    """How many rows of an episode are strange, when one is."""
+    return min(1 + (numbers[row, CLUMP_ROWS] + 2) / (numbers[row, CLUMPS] + 1), p.block)
+
+
+@pasted
+def learn_cue(numbers: np.ndarray, tails: np.ndarray, row: int, cue: int, found: float, at: float) -> None:
+    """A cue's value into its past; the second rare one in a run counts two thirds, the third half, and so on."""
+    run = RUNS + 2 * cue
+    weight = numbers[row, WEIGHT]
+    if found > 1.7:
+        numbers[row, run] += 1
+        numbers[row, run + 1] = 0
+        weight /= 1.0 + 0.5 * (numbers[row, run] - 1)
+    else:
+        numbers[row, run + 1] += 1
+        if numbers[row, run + 1] > 30:
+            numbers[row, run] = 0
+    tail.learn(tails, row, cue * BINS, at, weight)
+
+
+@pasted
+def learn_tails(
+    numbers: np.ndarray,
+    tails: np.ndarray,
+    row: int,
+    places: np.ndarray,
+    found: np.ndarray,
+    frozen: bool,
+    p: Rates,
+) -> None:
+    """The cues into their pasts, unless an anomaly is going on; time grows heavier."""
+    if not frozen:
+        for which in range(CUES):
+            learn_cue(numbers, tails, row, which, found[which], places[which])
+    numbers[row, WEIGHT] *= p.growth
+    if numbers[row, WEIGHT] > HEAVIEST:
+        tail.shrink(tails, row, numbers[row, WEIGHT])
+        numbers[row, WEIGHT] = 1
+
+
+@pasted
+def learn_block(
+    numbers: np.ndarray, tails: np.ndarray, row: int, most: float, high: bool, frozen: bool, p: Rates
+) -> None:
+    """The evidence into the current block, and a block that is full into the past of blocks."""
+    numbers[row, BLOCK_MOST] = max(numbers[row, BLOCK_MOST], most)
+    numbers[row, BLOCK_ROWS] += 1
+    numbers[row, BLOCK_HIGH] += high
+    if frozen:
+        numbers[row, BLOCK_HOT] = 1
+    if numbers[row, BLOCK_ROWS] < p.block:
+        return
+    if numbers[row, BLOCK_HOT] == 0:
+        tail.learn(tails, row, BLOCK_TAIL, tail.place(numbers[row, BLOCK_MOST]), numbers[row, WEIGHT])
+        if numbers[row, BLOCK_HIGH] > 0:
+            numbers[row, CLUMP_ROWS] += numbers[row, BLOCK_HIGH] - 1 - numbers[row, CLUMP_ROWS] / 100
+            numbers[row, CLUMPS] += 1 - numbers[row, CLUMPS] / 100
+    for which in (BLOCK_MOST, BLOCK_ROWS, BLOCK_HOT, BLOCK_HIGH):
+        numbers[row, which] = 0
+
+
+@pasted
+def watch(numbers: np.ndarray, row: int, extreme: float, p: Rates) -> None:
+    """Whether an anomaly has begun, goes on or has ended."""
+    if numbers[row, HOT] > 0:
+        numbers[row, HOT] += 1
+        numbers[row, COOL] = 0 if extreme >= CALM else numbers[row, COOL] + 1
+        if numbers[row, COOL] > p.block:
+            numbers[row, HOT] = 0
+    elif extreme >= EXTREME and numbers[row, ROWS] > p.day:
+        numbers[row, HOT] = 1
+        numbers[row, COOL] = 0
