@@ -129,6 +129,13 @@ class AnomalyBank:
         self.state = State.empty(n_series)
         self._rates = rates(settings)
 
+    @classmethod
+    def of(cls, settings: AnomalySettings, state: State) -> AnomalyBank:
+        """The bank that has this state, and changes it."""
+        bank = cls(settings, 0)
+        bank.state = state
+        return bank
+
     def __len__(self) -> int:
         return len(self.state.numbers)
 
@@ -164,9 +171,7 @@ class AnomalyBank:
 
     def take(self, rows: np.ndarray | slice) -> AnomalyBank:
         """Another bank of some of the series."""
-        other = AnomalyBank(self.settings, 0)
-        other.state = self.state.take(rows)
-        return other
+        return AnomalyBank.of(self.settings, self.state.take(rows))
 
     def save(self) -> bytes:
         """The state: a version, the settings as JSON, and the arrays."""
@@ -186,9 +191,7 @@ class AnomalyBank:
         if version != VERSION:
             raise ValueError(f"the state has version {version}; this release reads version {VERSION}")
         settings = json.loads(content[HEAD.size : HEAD.size + length])
-        bank = cls(AnomalySettings(**settings), 0)
-        bank.state = State.from_bytes(content[HEAD.size + length :], n_series)
-        return bank
+        return cls.of(AnomalySettings(**settings), State.from_bytes(content[HEAD.size + length :], n_series))
 
 
 class AnomalyDetector:
@@ -209,39 +212,52 @@ class AnomalyDetector:
 
     def __init__(self, settings: AnomalySettings | None = None) -> None:
         self.settings = settings or AnomalySettings()
-        self._bank = AnomalyBank(self.settings, 1)
         self.why = ""
         """Why the last score was NaN: one of `REASONS`."""
+        self._rates = rates(self.settings)
+        self._state, self._scratch = State.empty(1), State.empty(1)
+        self._out, self._why = np.empty((4, 1, 1)), np.empty((1, 1), np.int8)
 
     def score_one(self, x: float, time_ns: int) -> float:
         """0 ordinary … 1, NaN where there is no score (`why` has the reason); changes nothing that is learnt."""
-        judged = self._bank.score(np.array([time_ns]), np.array([[x]], np.float64))
-        self.why = REASONS[judged.why[0, 0]]
-        return float(judged.score[0, 0])
+        self._try(x, time_ns)
+        return min(float(self._out[0, 0, 0]) / FULL_SCORE, 1.0)
 
     def band_one(self, x: float, time_ns: int) -> tuple[float, float, float]:
         """What is expected, and the lower and the upper end of what is ordinary."""
-        judged = self._bank.score(np.array([time_ns]), np.array([[x]], np.float64))
-        return float(judged.expected[0, 0]), float(judged.lower[0, 0]), float(judged.upper[0, 0])
+        self._try(x, time_ns)
+        return float(self._out[1, 0, 0]), float(self._out[2, 0, 0]), float(self._out[3, 0, 0])
 
     def learn_one(self, x: float, time_ns: int) -> None:
         """Take a value in, if it has one and is later than the last."""
-        self._bank.run(np.array([time_ns]), np.array([[x]], np.float64))
+        self._advance(self._state, x, time_ns)
+
+    def _try(self, x: float, time_ns: int) -> None:
+        """Judge a value by a copy of the state."""
+        for scratch, kept in zip(self._scratch, self._state, strict=True):
+            scratch[:] = kept
+        self._advance(self._scratch, x, time_ns)
+        self.why = REASONS[self._why[0, 0]]
+
+    def _advance(self, state: State, x: float, time_ns: int) -> None:
+        times_ns, values = np.array([time_ns], np.int64), np.array([[x]], np.float64)
+        local = local_seconds(times_ns, self.settings.zone)
+        advance(*state, self._rates, times_ns / 1e9, local, values, self._out, self._why)
 
     def clone(self) -> AnomalyDetector:
         """A detector with the same settings that has seen nothing, as in River."""
         return AnomalyDetector(self.settings)
 
     def save(self) -> bytes:
-        """The state."""
-        return self._bank.save()
+        """The state, as a bank of one series saves it."""
+        return AnomalyBank.of(self.settings, self._state).save()
 
     @classmethod
-    def load(cls, state: bytes) -> AnomalyDetector:
+    def load(cls, content: bytes) -> AnomalyDetector:
         """What `save` gave."""
-        bank = AnomalyBank.load(state)
+        bank = AnomalyBank.load(content)
         if len(bank) != 1:
             raise ValueError(f"the state is of {len(bank)} series; a detector has one, load it as a bank")
         detector = cls(bank.settings)
-        detector._bank = bank
+        detector._state = bank.state
         return detector
