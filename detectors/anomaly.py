@@ -18,6 +18,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from detectors.anomaly_evidence import FULL
 from detectors.anomaly_kernel import advance
 from detectors.anomaly_state import REASONS, WEIGHT, State, rates
 from detectors.local_time import local_seconds
@@ -25,8 +26,6 @@ from detectors.local_time import local_seconds
 MAGIC = b"SGAN"
 VERSION = 1
 HEAD = struct.Struct("<4sHIQ")
-FULL_SCORE = 8.0
-"""−log10 p of a score of 1."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +158,7 @@ class AnomalyBank:
         why = np.empty(values.shape, np.int8)
         seconds, local = times_ns / 1e9, local_seconds(times_ns, self.settings.zone)
         advance(*self.state, self._rates, seconds, local, values, out, why)
-        return Judged(np.minimum(out[0] / FULL_SCORE, 1.0), out[1], out[2], out[3], why)
+        return Judged(np.minimum(out[0] / FULL, 1.0), out[1], out[2], out[3], why)
 
     def score(self, times_ns: np.ndarray, values: np.ndarray) -> Judged:
         """The same for rows that are not learnt: nothing changes."""
@@ -204,9 +203,9 @@ class AnomalyDetector:
     Holt 1957, Winters 1960 (levels and profiles); Herbster & Warmuth 1998 (predictors weighed by their errors).
 
     >>> detector = AnomalyDetector()
-    >>> for minute in range(600):
-    ...     detector.learn_one(20 + minute % 7, minute * 60 * 10**9)
-    >>> detector.score_one(23, 600 * 60 * 10**9) < 0.4 < detector.score_one(90, 600 * 60 * 10**9)
+    >>> for minute, value in enumerate(np.random.default_rng(1).normal(20, 1, size=600)):
+    ...     detector.learn_one(value, minute * 60 * 10**9)
+    >>> detector.score_one(20, 600 * 60 * 10**9) < 0.2 < 0.6 < detector.score_one(90, 600 * 60 * 10**9)
     True
     """
 
@@ -221,7 +220,7 @@ class AnomalyDetector:
     def score_one(self, x: float, time_ns: int) -> float:
         """0 ordinary … 1, NaN where there is no score (`why` has the reason); changes nothing that is learnt."""
         self._try(x, time_ns)
-        return min(float(self._out[0, 0, 0]) / FULL_SCORE, 1.0)
+        return min(float(self._out[0, 0, 0]) / FULL, 1.0)
 
     def band_one(self, x: float, time_ns: int) -> tuple[float, float, float]:
         """What is expected, and the lower and the upper end of what is ordinary."""

@@ -7,12 +7,15 @@ not learn.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from detectors import tails as tail
 from detectors.anomaly_state import (
+    BAND_ABOVE,
+    BAND_BELOW,
     BLOCK_HIGH,
     BLOCK_HOT,
     BLOCK_MOST,
@@ -48,6 +51,8 @@ PEAK = 3.0
 """Surprise from which on what is usual at this time of day is forgiven."""
 HEAVIEST = 100.0
 """Weight of the present at which all weights are divided by it."""
+FULL = 8.0
+"""What no evidence reaches: −log10 p of a score of 1."""
 HIGH = 1.5
 """Evidence of the episodes by which the length of clumps is told."""
 
@@ -67,12 +72,13 @@ def cues_of(
     surprise: float,
     quick_gap: float,
     slow_gap: float,
+    far: float,
     peak_up: float,
     peak_down: float,
     p: Rates,
     cue: np.ndarray,
 ) -> None:
-    """The surprise, its running means and its size, into the cues; the means move on."""
+    """The surprise, its running means, the distance from days before and the surprise's usual size into the cues."""
     busy = min(abs(surprise), FAR) - numbers[row, VARIABILITY]
     numbers[row, SHORT] += p.short * (quick_gap - numbers[row, SHORT])
     numbers[row, MIDDLE] += p.middle * (quick_gap - numbers[row, MIDDLE])
@@ -82,7 +88,8 @@ def cues_of(
     for which in range(3):
         cue[2 + 2 * which] = numbers[row, SHORT + which]
         cue[3 + 2 * which] = -numbers[row, SHORT + which]
-    cue[8], cue[9] = numbers[row, VARIABILITY], 1 / (numbers[row, VARIABILITY] + 0.05)
+    cue[8], cue[9] = far, -far
+    cue[10], cue[11] = numbers[row, VARIABILITY], 1 / (numbers[row, VARIABILITY] + 0.05)
 
 
 @pasted
@@ -100,7 +107,7 @@ def rarest(
     least = 3 * numbers[row, WEIGHT]
     for which in range(CUES):
         places[which] = tail.place(cue[which])
-        found[which] = tail.evidence(tails, row, which * BINS, cue[which], places[which], least, 10.0, 0.0)
+        found[which] = tail.evidence(tails, row, which * BINS, cue[which], places[which], least, 30.0, 0.0, least / 3)
         side = 1.0 if which >= TWO_SIDED else (p.down if which % 2 else p.up)
         most = max(most, side * found[which])
     return most
@@ -111,13 +118,23 @@ def episode_evidence(numbers: np.ndarray, tails: np.ndarray, row: int, most: flo
     """−log10 of the share of past episodes whose strongest evidence was at least this."""
     total = tails[row, BLOCK_TAIL]
     least = max(min(4 * numbers[row, WEIGHT], total / 3), 0.05 * total)
-    return tail.evidence(tails, row, BLOCK_TAIL, most, tail.place(most), least, 3.0, 0.25)
+    return tail.evidence(tails, row, BLOCK_TAIL, most, tail.place(most), least, 3.0, 0.25, numbers[row, WEIGHT])
 
 
 @pasted
-def clump_rows(numbers: np.ndarray, row: int, p: Rates) -> float:
-    """How many rows of an episode are strange, when one is."""
-    return min(1 + (numbers[row, CLUMP_ROWS] + 2) / (numbers[row, CLUMPS] + 1), p.block)
+def promised(numbers: np.ndarray, tails: np.ndarray, row: int, extreme: float, p: Rates) -> float:
+    """−log10 of the share of ordinary rows that are as strange: no more than the past can tell.
+
+    A row of a clump has company, and with little past all is less sure. What is rarer than one in ten times the past
+    keeps its order, but approaches `FULL` instead of promising anything.
+    """
+    clump = min(1 + (numbers[row, CLUMP_ROWS] + 2) / (numbers[row, CLUMPS] + 1), p.block)
+    found = max(0.0, extreme - math.log10(clump * (1 + p.day / numbers[row, ROWS])))
+    known = math.log10(10 * tails[row, 0] / numbers[row, WEIGHT])
+    if found <= known:
+        return found
+    room = FULL - known
+    return FULL - room * room / (room + found - known)
 
 
 @pasted
@@ -150,6 +167,8 @@ def learn_tails(
     if not frozen:
         for which in range(CUES):
             learn_cue(numbers, tails, row, which, found[which], places[which])
+        tail.learn(tails, row, BAND_ABOVE, places[0], numbers[row, WEIGHT])
+        tail.learn(tails, row, BAND_BELOW, places[1], numbers[row, WEIGHT])
     numbers[row, WEIGHT] *= p.growth
     if numbers[row, WEIGHT] > HEAVIEST:
         tail.shrink(tails, row, numbers[row, WEIGHT])

@@ -17,11 +17,11 @@ from detectors.anomaly_evidence import (
     FAR,
     HIGH,
     PEAK,
-    clump_rows,
     cues_of,
     episode_evidence,
     learn_block,
     learn_tails,
+    promised,
     rarest,
     watch,
 )
@@ -35,6 +35,7 @@ from detectors.anomaly_levels import (
     learn_levels,
     learn_peaks,
     learn_scale,
+    learn_usual,
     mixed,
     nearby,
     predict,
@@ -44,6 +45,8 @@ from detectors.anomaly_levels import (
 )
 from detectors.anomaly_state import (
     ABSENT,
+    BAND_ABOVE,
+    BAND_BELOW,
     BLOCK_TAIL,
     CUES,
     DAY_QUICK,
@@ -67,9 +70,10 @@ from detectors.anomaly_state import (
     SLOW,
     SPREAD_PROFILE,
     SPREAD_SECONDS,
+    USUAL,
+    USUAL_GAP,
 )
 from detectors.kernels import kernel, pasted
-from detectors.tails import BINS
 
 if TYPE_CHECKING:
     from detectors.anomaly_state import Rates
@@ -144,8 +148,9 @@ def advance(
             surprise = (x - expected) / scale
             quick_gap = cut((x - quick) / ((numbers[row, SCALE_QUICK] + floor) * spread), FAR)
             slow_gap = cut((x - slow) / ((numbers[row, SCALE_SLOW] + floor) * spread), FAR)
+            far = (x - numbers[row, USUAL]) / (numbers[row, USUAL_GAP] + floor)
             peak_up, peak_down = nearby(profiles, row, PEAKS_UP, knot), nearby(profiles, row, PEAKS_DOWN, knot)
-            cues_of(numbers, row, surprise, quick_gap, slow_gap, peak_up, peak_down, p, cue)
+            cues_of(numbers, row, surprise, quick_gap, slow_gap, far, peak_up, peak_down, p, cue)
             most = rarest(numbers, tails, row, cue, places, found, p)
 
             frozen = 0 < numbers[row, HOT] < p.patience
@@ -155,8 +160,11 @@ def advance(
                 extreme = episode + math.log10(p.block)
                 if tails[row, BLOCK_TAIL] >= tail.SMALLEST:
                     why[now, row] = OK
-                    out[0, now, row] = max(0.0, extreme - math.log10(clump_rows(numbers, row, p)))
-                    above, below = tail.quantile(tails, row, 0, p.miss), tail.quantile(tails, row, BINS, p.miss)
+                    out[0, now, row] = promised(numbers, tails, row, extreme, p)
+                    above, below = (
+                        tail.quantile(tails, row, BAND_ABOVE, p.miss),
+                        tail.quantile(tails, row, BAND_BELOW, p.miss),
+                    )
                     out[1, now, row] = unrooted(expected)
                     out[2, now, row] = unrooted(expected - scale * (below + (peak_down if below > PEAK else 0.0)))
                     out[3, now, row] = unrooted(expected + scale * (above + (peak_up if above > PEAK else 0.0)))
@@ -177,6 +185,7 @@ def advance(
             learn_scale(numbers, row, SCALE, (x - expected) / spread, floor, rate)
             learn_scale(numbers, row, SCALE_QUICK, (x - quick) / spread, floor, rate)
             learn_scale(numbers, row, SCALE_SLOW, (x - slow) / spread, floor, rate)
+            learn_usual(numbers, row, x, floor, 0.0 if frozen else max(p.usual, 1 / rows))
             limit = 8 * scale if rows > SURE else 2 * LARGEST
             learn_levels(numbers, profiles, row, x, predicted, limit, spot, 0.0 if frozen else 1.0, p)
             numbers[row, ROWS] = rows + 1

@@ -25,6 +25,8 @@ from detectors.anomaly_state import (
     ROWS,
     SHORT,
     SLOW,
+    USUAL,
+    USUAL_GAP,
     WEEK_KNOTS,
     WEEK_PROFILE,
     WEEK_QUICK,
@@ -76,6 +78,7 @@ def begin(numbers: np.ndarray, row: int, x: float) -> None:
     """A series' first value."""
     for which in range(PREDICTORS):
         numbers[row, LEVELS + which] = x
+    numbers[row, USUAL] = x
     numbers[row, ROWS] = numbers[row, WEIGHT] = 1
 
 
@@ -162,6 +165,15 @@ def learn_levels(
     share = teaches * 1.5 * p.profile * gap
     profiles[row, week_knot] += (1 - part) * share
     profiles[row, week_following] += part * share
+
+
+@pasted
+def learn_usual(numbers: np.ndarray, row: int, x: float, floor: float, rate: float) -> None:
+    """What the series was for days, at all hours: its level and how far it goes from it."""
+    gap = x - numbers[row, USUAL]
+    limit = 6 * numbers[row, USUAL_GAP] + floor if numbers[row, ROWS] > SURE else 2 * LARGEST
+    numbers[row, USUAL] += rate * cut(gap, limit)
+    learn_scale(numbers, row, USUAL_GAP, gap, floor, rate)
 
 
 @pasted

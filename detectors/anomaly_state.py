@@ -29,12 +29,13 @@ HOT, COOL, WEIGHT = range(VARIABILITY + 1, VARIABILITY + 4)
 BLOCK_MOST, BLOCK_ROWS, BLOCK_HOT, BLOCK_HIGH, CLUMP_ROWS, CLUMPS = range(WEIGHT + 1, WEIGHT + 7)
 RUNS = CLUMPS + 1
 """For each cue: rows of its current run of rare values, and rows since the last of them."""
-CUES = 10
-NUMBERS = RUNS + 2 * CUES
+CUES = 12
+USUAL, USUAL_GAP = range(RUNS + 2 * CUES, RUNS + 2 * CUES + 2)
+NUMBERS = USUAL_GAP + 1
 
 DAY_KNOTS, WEEK_KNOTS, KNOT_SECONDS = 144, 1008, 600.0
 SPREADS, SPREAD_SECONDS = 48, 1800.0
-TWO_SIDED = 8
+TWO_SIDED = 10
 """The cues before this one come in pairs: upward, downward."""
 WEEK_PROFILE = DAY_KNOTS
 PEAKS_UP = WEEK_PROFILE + WEEK_KNOTS
@@ -43,7 +44,9 @@ SPREAD_PROFILE = PEAKS_DOWN + DAY_KNOTS
 PROFILES = SPREAD_PROFILE + SPREADS
 
 BLOCK_TAIL = CUES * BINS
-TAIL_BINS = BLOCK_TAIL + BINS
+BAND_ABOVE, BAND_BELOW = BLOCK_TAIL + BINS, BLOCK_TAIL + 2 * BINS
+"""The surprise alone, every value of it: what the band is made of."""
+TAIL_BINS = BAND_BELOW + BINS
 
 OK, LEARNING, ABSENT, NOT_FINITE, OUT_OF_ORDER = range(5)
 REASONS = ("", "learning", "absent", "not finite", "out of order")
@@ -107,6 +110,7 @@ class Rates(NamedTuple):
         slow: See `AnomalySettings`.
         quick: Of the offset that carries the profiles.
         errors: Of mean absolute errors and scales.
+        usual: Of the level and scale of days.
         short: Of the running mean over minutes.
         middle: Of the one over ten minutes.
         long: Of the one over half an hour.
@@ -130,6 +134,7 @@ class Rates(NamedTuple):
     slow: float
     quick: float
     errors: float
+    usual: float
     short: float
     middle: float
     long: float
@@ -163,6 +168,7 @@ def rates(settings: AnomalySettings) -> Rates:
         slow=share(settings.slow),
         quick=share(settings.quick),
         errors=share(settings.slow),
+        usual=share(settings.memory / 4),
         short=share(240.0),
         middle=share(600.0),
         long=share(1800.0),

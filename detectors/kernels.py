@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PACKAGES = ("detectors", "flows", "exporters")
+CONSTANTS = ("anomaly_state.py", "scale.py")
+"""Files without a kernel, whose numbers kernels have in them."""
 
 
 def _fingerprint() -> str:
@@ -35,7 +37,8 @@ def _fingerprint() -> str:
     for package in PACKAGES:
         for path in sorted((root / package).rglob("*.py")):
             source = path.read_bytes()
-            if b"@kernel" in source or b"@inlined" in source or path == Path(__file__):
+            compiled = any(mark in source for mark in (b"@kernel", b"@inlined", b"@pasted"))
+            if compiled or path == Path(__file__) or path.name in CONSTANTS:
                 digest.update(path.relative_to(root).as_posix().encode() + b"\0" + source)
     cpu = os.environ.get("NUMBA_CPU_NAME") or binding.get_host_cpu_name()
     digest.update(f"{numba.__version__} {sys.version_info[:2]} {cpu}".encode())

@@ -1,4 +1,4 @@
-"""How rare a value is among its own past: a histogram of exceedances, each bin a quarter wider than the one before.
+"""How rare a value is among its own past: a histogram of exceedances, each bin a seventh wider than the one before.
 
 Bin j of a tail holds the weight of all values in or above it, so that a probability is one look-up, and learning
 touches the bins below a value only. What is beyond all that was seen is extrapolated as an exponential tail, from a
@@ -16,9 +16,9 @@ import numpy as np
 
 from detectors.kernels import pasted
 
-BINS = 48
-LOWEST = 0.05
-PER_OCTAVE = 3.0
+BINS = 64
+LOWEST = 0.1
+PER_OCTAVE = 5.0
 EDGES = LOWEST * 2.0 ** (np.arange(-1, BINS + 1) / PER_OCTAVE)
 """(BINS + 2,) lower edges of the bins; the first bin begins at 0."""
 EDGES[0] = 0.0
@@ -46,6 +46,7 @@ def evidence(
     least: float,
     factor: float,
     common_share: float,
+    one: float,
 ) -> float:
     """−log10 of how much of the past was at least this value.
 
@@ -58,6 +59,7 @@ def evidence(
         least: Weight that a bin must have to be trusted; beyond it the tail is extrapolated,
         factor: from the last such bin and one that has so many times its weight,
         common_share: and at least this share of all.
+        one: The weight of one value.
     """
     total = tails[row, first]
     if total < SMALLEST:
@@ -78,7 +80,8 @@ def evidence(
     if common < rare:
         per_unit = math.log(tails[row, first + common] / tails[row, first + rare]) / (EDGES[rare] - EDGES[common])
         found += per_unit * max(value - EDGES[rare], 0.0)
-    return LOG10_E * found
+    # Where a past ends at once, as that of a cache's two speeds does, its slope says less than that nothing was there.
+    return LOG10_E * max(found, math.log(total / (tails[row, first + low] + one)))
 
 
 @pasted

@@ -24,7 +24,7 @@ def learnt(values: np.ndarray, past: np.ndarray) -> None:
 @kernel
 def asked(past: np.ndarray, values: np.ndarray, least: float, out: np.ndarray) -> None:
     for which, value in enumerate(values):
-        out[which] = tails.evidence(past, 0, 0, value, tails.place(value), least, 10.0, 0.0)
+        out[which] = tails.evidence(past, 0, 0, value, tails.place(value), least, 10.0, 0.0, 1.0)
 
 
 @kernel
@@ -57,6 +57,7 @@ def slow_place(value: float) -> float:
 def slow_evidence(values: np.ndarray, value: float) -> float:
     """The same from the values: counts at the edges around it, in equal ratios between; beyond, an exponential tail."""
     at_least = [int((values >= edge).sum()) if edge else len(values) for edge in tails.EDGES]
+    at_least[tails.BINS - 1] = 0  # the last bin but one has no end
     at = slow_place(value)
     low, part = int(at), at - int(at)
     if at_least[low + 1] >= LEAST:
@@ -68,7 +69,7 @@ def slow_evidence(values: np.ndarray, value: float) -> float:
     if common < rare:
         per_unit = math.log10(at_least[common] / at_least[rare]) / (tails.EDGES[rare] - tails.EDGES[common])
         found += per_unit * max(value - tails.EDGES[rare], 0.0)
-    return found
+    return max(found, math.log10(len(values) / (at_least[low] + 1)))
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["exponential", "normal", "lognormal", "steps"]))
