@@ -68,6 +68,7 @@ def _compile_the_rest(request: bytes) -> None:
     """What a replay of a little OTLP does not reach: an image's cache is read-only, so nothing is left for later."""
     import numpy as np
 
+    from detectors.anomaly import AnomalyDetector
     from detectors.compact import recell_runs
     from detectors.histogram import Grid
     from flows.decode.encodings import decoder
@@ -82,6 +83,7 @@ def _compile_the_rest(request: bytes) -> None:
     merge_rows(rows, cells)
     grid, no_bytes = Grid(), np.frombuffer(b"", np.uint8)
     recell_runs(no_bytes, grid.cells_of(grid), len(grid), np.empty(0, np.uint8))
+    AnomalyDetector().learn_one(0.0, 0)
 
 
 if __name__ == "__main__":
