@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 EMIT_BYTES = 8 << 20
 """What is gathered for an emission, unless it has more spans than `_EMIT_SPANS`."""
 
-_EMIT_SPANS = 24_000
+_EMIT_SPANS = 64_000
 _LEAST_EMIT_BYTES = 1 << 20
 MOST_BYTES = 64 << 20
 """A larger record is not decoded but dead-lettered."""
