@@ -149,9 +149,10 @@ class SloJudge:
 
     def _shown(self, *, is_last: bool) -> SloShown:
         banks = tuple(figures(desk.lines, desk.bank) for desk in self._desks if len(desk.lines))
+        groupless = tuple(promise for desk in self._desks for promise in desk.groupless())
         waiting = tuple(each for desk in self._desks for each in pending(desk.lines))
         end_ns = self.position * self.rules.pane_ns
-        return SloShown(end_ns, banks, self.alerts(), waiting, self._farewells.at(end_ns), is_last)
+        return SloShown(end_ns, banks, groupless, self.alerts(), waiting, self._farewells.at(end_ns), is_last)
 
     def figures(self) -> list[SloFigures]:
         """Every objective as it stands."""
@@ -227,6 +228,7 @@ class _Desk:
         self._targets = sorted({target for _, target in self._promises})
         self._rows = {target: np.zeros(0, np.int64) for target in self._targets}  # by number of the column
         self._groups: dict[str, set[str]] = {}
+        self._grouped = [promise for promise in bank.promises if promise.group_by is not None]
         ungrouped = [promise for promise in bank.promises if promise.group_by is None]
         bank.make_rows([(Column(promise.state_key, ""), slice_target(promise)) for promise in ungrouped])
         bank.make_rows(bank.seeded())
@@ -234,6 +236,10 @@ class _Desk:
             self._line(promise, "")
         for column, target in list(bank.rows):
             self._row(column, target)
+
+    def groupless(self) -> list[Promise]:
+        """Promises of one objective for each value of a label, of which none has come yet."""
+        return [promise for promise in self._grouped if promise not in self.lines.arrays.promises]
 
     def close(self, pane: int, due: Rows, columns: Sequence[Column]) -> None:
         """Close a pane: count what is due, in order."""

@@ -89,6 +89,11 @@ class Arrays:
         """(n, places + 2): what was said of each when its alerts were stepped last, where the same again is no news."""
 
     @cached_property
+    def promises(self) -> frozenset[Promise]:
+        """Those that have a line."""
+        return frozenset(line.promise for line in self._lines)
+
+    @cached_property
     def watches(self) -> tuple[Watch, ...]:
         """The tiers of all lines, by their windows."""
         by_windows: dict[tuple[int, int, int], list[tuple[int, UserTier]]] = {}

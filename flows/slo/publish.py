@@ -33,7 +33,11 @@ _ALWAYS: tuple[tuple[str, Severity, str], ...] = (
 
 def slo_samples(shown: SloShown) -> list[Samples]:
     """The gauges of every objective, and how many alerts fire or are pending."""
-    return [*(block for bank in shown.banks for block in _objectives(bank, shown.end_ns)), _alerts(shown)]
+    blocks = [block for bank in shown.banks for block in _objectives(bank, shown.end_ns)]
+    if shown.groupless:
+        labels = [LabelSet(_identity(promise, "")) for promise in shown.groupless]
+        blocks.append(by_label(names.SLO_UNKNOWN, shown.end_ns, labels, np.ones(len(labels), np.bool_)))
+    return [*blocks, _alerts(shown)]
 
 
 def _objectives(bank: Figures, end_ns: int) -> list[Samples]:

@@ -115,6 +115,7 @@ class SloShown(NamedTuple):
 
     end_ns: int
     banks: tuple[Figures, ...]  # by period
+    groupless: tuple[Promise, ...]  # one for each value of a label, of which none came yet
     alerts: list[SloAlert]
     pending: tuple[tuple[str, Severity], ...]  # name and severity of those that wait for their time to fire
     farewells: tuple[Farewell, ...]  # ends of alerts that no promise has any more

@@ -10,6 +10,7 @@ import pytest
 from detectors.tiers import MINUTE_NS as MINUTE
 from exporters import names
 from exporters.status import SloStatus
+from flows.slo.promise import GroupBy
 from flows.slo.publish import slo_samples, slos_json
 from tests.flows.slo.feed import Feed, promised
 from tests.flows.slo.test_machine import OUTAGE
@@ -86,3 +87,25 @@ def test_a_ratio_of_no_events_has_no_number() -> None:
     assert feed.shown is not None
     (slo,) = msgspec.json.decode(slos_json(feed.shown), type=list[SloStatus])
     assert (slo.unknown, slo.windows["1m"].error_ratio, slo.windows["1m"].burn_rate) == (True, None, None)
+
+
+def unknown(feed: Feed) -> list[tuple[dict[str, str], int]]:
+    """Labels and value of `streamgauge_slo_unknown`."""
+    assert feed.shown is not None
+    blocks = [each for each in slo_samples(feed.shown) if each.family is names.SLO_UNKNOWN]
+    return [
+        (dict(labels.pairs()), int(value))
+        for each in blocks
+        for labels, value in zip(each.labels, each.values.ravel(), strict=True)
+    ]
+
+
+def test_one_for_each_value_of_a_label_is_unknown_until_the_first_value_comes() -> None:
+    feed = Feed(promised(group_by=GroupBy("service_name", 10)))
+    feed.minutes(2, 0)
+    assert unknown(feed) == [({"slo": "availability", "service": "shop", "objective": "0.999"}, 1)]
+    feed.restart()
+    feed.minutes(1, 0)
+    assert len(unknown(feed)) == 1
+    feed.minutes(1, 1_000)
+    assert [value for _, value in unknown(feed)] == [0]
