@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from detectors import tails as tail
+from detectors.anomaly_levels import nearby
 from detectors.anomaly_state import (
     BAND_ABOVE,
     BAND_BELOW,
@@ -28,6 +29,8 @@ from detectors.anomaly_state import (
     HOT,
     LONG,
     MIDDLE,
+    ONCE,
+    RECURS,
     ROWS,
     RUNS,
     SHORT,
@@ -49,6 +52,8 @@ FAR = 10.0
 """Scales beyond which a value moves the running means no further."""
 PEAK = 3.0
 """Surprise from which on what is usual at this time of day is forgiven."""
+ORDINARY = 2.0
+"""Evidence that is left of what was expected."""
 HEAVIEST = 100.0
 """Weight of the present at which all weights are divided by it."""
 FULL = 8.0
@@ -129,7 +134,7 @@ def promised(numbers: np.ndarray, tails: np.ndarray, row: int, extreme: float, p
     keeps its order, but approaches `FULL` instead of promising anything.
     """
     clump = min(1 + (numbers[row, CLUMP_ROWS] + 2) / (numbers[row, CLUMPS] + 1), p.block)
-    found = max(0.0, extreme - math.log10(clump * (1 + p.day / numbers[row, ROWS])))
+    found = max(0.0, extreme - math.log10(clump) - 3 * math.log10(1 + p.day / numbers[row, ROWS]))
     known = math.log10(10 * tails[row, 0] / numbers[row, WEIGHT])
     if found <= known:
         return found
@@ -138,10 +143,11 @@ def promised(numbers: np.ndarray, tails: np.ndarray, row: int, extreme: float, p
 
 
 @pasted
-def learn_cue(numbers: np.ndarray, tails: np.ndarray, row: int, cue: int, found: float, at: float) -> None:
+def learn_cue(
+    numbers: np.ndarray, tails: np.ndarray, row: int, cue: int, found: float, at: float, weight: float
+) -> None:
     """A cue's value into its past; the second rare one in a run counts two thirds, the third half, and so on."""
     run = RUNS + 2 * cue
-    weight = numbers[row, WEIGHT]
     if found > 1.7:
         numbers[row, run] += 1
         numbers[row, run + 1] = 0
@@ -164,11 +170,13 @@ def learn_tails(
     p: Rates,
 ) -> None:
     """The cues into their pasts, unless an anomaly is going on; time grows heavier."""
+    # Scales and levels of a first day make strange what is not: that past counts less.
     if not frozen:
+        weight = numbers[row, WEIGHT] * min(1.0, numbers[row, ROWS] / p.day)
         for which in range(CUES):
-            learn_cue(numbers, tails, row, which, found[which], places[which])
-        tail.learn(tails, row, BAND_ABOVE, places[0], numbers[row, WEIGHT])
-        tail.learn(tails, row, BAND_BELOW, places[1], numbers[row, WEIGHT])
+            learn_cue(numbers, tails, row, which, found[which], places[which], weight)
+        tail.learn(tails, row, BAND_ABOVE, places[0], weight)
+        tail.learn(tails, row, BAND_BELOW, places[1], weight)
     numbers[row, WEIGHT] *= p.growth
     if numbers[row, WEIGHT] > HEAVIEST:
         tail.shrink(tails, row, numbers[row, WEIGHT])
@@ -194,6 +202,30 @@ def learn_block(
             numbers[row, CLUMPS] += 1 - numbers[row, CLUMPS] / 100
     for which in (BLOCK_MOST, BLOCK_ROWS, BLOCK_HOT, BLOCK_HIGH):
         numbers[row, which] = 0
+
+
+@pasted
+def unexpected(most: float, usual: float) -> float:
+    """Evidence less what comes at this time of day."""
+    return max(ORDINARY, most - usual) if most > ORDINARY and usual > 0 else most
+
+
+@pasted
+def learn_recurring(
+    numbers: np.ndarray, profiles: np.ndarray, row: int, knot: int, seen: float, forget: float, p: Rates
+) -> None:
+    """Evidence by the time of day: an anomaly that begins when one began days before is ordinary from then on."""
+    at, before = RECURS + knot, nearby(profiles, row, ONCE, knot)
+    known = profiles[row, at]
+    profiles[row, at] *= 1 - forget
+    if known > ORDINARY and seen > EXTREME:
+        profiles[row, at] = max(known, min(seen, 1.5 * known))
+    if numbers[row, HOT] == 1:
+        profiles[row, at] = max(profiles[row, at], before)
+    if 0 < numbers[row, HOT] <= p.block / 3:
+        profiles[row, ONCE + knot] = max(profiles[row, ONCE + knot], seen)
+    else:
+        profiles[row, ONCE + knot] *= 1 - forget
 
 
 @pasted

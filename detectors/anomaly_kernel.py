@@ -20,9 +20,11 @@ from detectors.anomaly_evidence import (
     cues_of,
     episode_evidence,
     learn_block,
+    learn_recurring,
     learn_tails,
     promised,
     rarest,
+    unexpected,
     watch,
 )
 from detectors.anomaly_levels import (
@@ -62,6 +64,7 @@ from detectors.anomaly_state import (
     PEAKS_DOWN,
     PEAKS_UP,
     PREDICTORS,
+    RECURS,
     ROWS,
     SCALE,
     SCALE_QUICK,
@@ -151,7 +154,8 @@ def advance(
             far = (x - numbers[row, USUAL]) / (numbers[row, USUAL_GAP] + floor)
             peak_up, peak_down = nearby(profiles, row, PEAKS_UP, knot), nearby(profiles, row, PEAKS_DOWN, knot)
             cues_of(numbers, row, surprise, quick_gap, slow_gap, far, peak_up, peak_down, p, cue)
-            most = rarest(numbers, tails, row, cue, places, found, p)
+            seen = rarest(numbers, tails, row, cue, places, found, p)
+            most = unexpected(seen, nearby(profiles, row, RECURS, knot))
 
             frozen = 0 < numbers[row, HOT] < p.patience
             extreme = 0.0
@@ -178,6 +182,8 @@ def advance(
             if rows > p.day and not frozen:
                 ratio = min(abs(x - expected) / (numbers[row, SCALE] + floor), 6.0)
                 profiles[row, spread_at] = min(4.0, max(0.4, spread + 0.01 * (ratio - spread)))
+            if rows > p.day:
+                learn_recurring(numbers, profiles, row, knot, seen, p.forget_peak, p)
                 learn_peaks(profiles, row, PEAKS_UP, knot, surprise, p.forget_peak)
                 learn_peaks(profiles, row, PEAKS_DOWN, knot, -surprise, p.forget_peak)
             for which in range(PREDICTORS):

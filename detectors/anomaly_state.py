@@ -41,7 +41,9 @@ WEEK_PROFILE = DAY_KNOTS
 PEAKS_UP = WEEK_PROFILE + WEEK_KNOTS
 PEAKS_DOWN = PEAKS_UP + DAY_KNOTS
 SPREAD_PROFILE = PEAKS_DOWN + DAY_KNOTS
-PROFILES = SPREAD_PROFILE + SPREADS
+ONCE, RECURS = SPREAD_PROFILE + SPREADS, SPREAD_PROFILE + SPREADS + DAY_KNOTS
+"""Evidence of anomalies that began at this time of day, and of those that came again."""
+PROFILES = RECURS + DAY_KNOTS
 
 BLOCK_TAIL = CUES * BINS
 BAND_ABOVE, BAND_BELOW = BLOCK_TAIL + BINS, BLOCK_TAIL + 2 * BINS
@@ -177,7 +179,7 @@ def rates(settings: AnomalySettings) -> Rates:
         forget_peak=0.02,
         growth=1 + 1 / rows(settings.memory, 1000.0),
         warm=min(120.0, rows(1800.0, 12.0)),
-        day=rows(86_400.0, 24.0),
+        day=round(rows(86_400.0, 24.0)),
         block=round(rows(settings.episode)),
         gap_seconds=max(300.0, 3 * settings.step),
         accept=rows(settings.accept, 6.0),

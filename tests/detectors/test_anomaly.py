@@ -75,6 +75,19 @@ def test_a_peak_of_every_day_is_forgiven_though_it_moves_by_minutes() -> None:
     assert score[8 * DAY + 170 : 8 * DAY + 200].max() < score[8 * DAY + 800 : 8 * DAY + 803].max()
 
 
+def test_what_comes_back_every_day_is_ordinary_from_the_third_time_on() -> None:
+    """Ten minutes at three times the level, the first of them an anomaly; at another hour it still is one."""
+    values = latency(9 * DAY)
+    for day in range(3, 9):
+        values[day * DAY + 400 : day * DAY + 410] *= 3
+    values[8 * DAY + 1000 : 8 * DAY + 1010] *= 3
+    score = judged(values).score[:, 0]
+    peaks = [float(score[day * DAY + 395 : day * DAY + 425].max()) for day in range(3, 9)]
+    assert peaks[0] > 0.6
+    assert max(peaks[2:]) < 0.45
+    assert score[8 * DAY + 1000 : 8 * DAY + 1010].max() > 0.6
+
+
 def test_it_knows_the_day_after_three_and_the_band_follows_it() -> None:
     rng = np.random.default_rng(3)
     shape = 300 + 250 * np.sin(2 * np.pi * np.arange(5 * DAY) / DAY)
