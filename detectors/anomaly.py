@@ -209,6 +209,9 @@ class AnomalyDetector:
     True
     """
 
+    BANK = AnomalyBank
+    """The same arithmetic over many series at once."""
+
     def __init__(self, settings: AnomalySettings | None = None) -> None:
         self.settings = settings or AnomalySettings()
         self.why = ""

@@ -82,9 +82,9 @@ def test_the_future_changes_no_score_of_the_past(kind: type[Any]) -> None:
     spoilt_values, spoilt_times = values.copy(), times.copy()
     spoilt_values[1_500:] = -1e12
     spoilt_times[1_500:] += 10**15
-    bank = AnomalyBank(kind().settings, 1).run(times, values[:, None])
-    spoilt = AnomalyBank(kind().settings, 1).run(spoilt_times, spoilt_values[:, None])
-    prefix = AnomalyBank(kind().settings, 1).run(times[:1_500], values[:1_500, None])
+    bank = kind.BANK(kind().settings, 1).run(times, values[:, None])
+    spoilt = kind.BANK(kind().settings, 1).run(spoilt_times, spoilt_values[:, None])
+    prefix = kind.BANK(kind().settings, 1).run(times[:1_500], values[:1_500, None])
     for part, other, short in zip(bank, spoilt, prefix, strict=True):
         np.testing.assert_array_equal(part[:1_500], other[:1_500])
         np.testing.assert_array_equal(part[:1_500], short)
@@ -107,7 +107,7 @@ def test_one_row_and_many_agree_to_the_last_bit(kind: type[Any]) -> None:
     n = 1_200
     times, first = series(n)
     columns = np.stack([first, series(n, 8)[1], np.full(n, 5.0), series(n, 9)[1] / 1e3], axis=1)
-    many = AnomalyBank(kind().settings, 4).run(times, columns).score
+    many = kind.BANK(kind().settings, 4).run(times, columns).score
     for column in range(4):
         np.testing.assert_array_equal(scores(kind(), times, columns[:, column]), many[:, column])
 
@@ -149,7 +149,7 @@ def test_no_input_is_an_exception(kind: type[Any], rows: list[tuple[int, float]]
 @every
 def test_memory_is_bounded(kind: type[Any]) -> None:
     times, values = series(6_000)
-    bank = AnomalyBank(kind().settings, 1)
+    bank = kind.BANK(kind().settings, 1)
     bank.run(times[:500], values[:500, None])
     early = len(bank.save())
     bank.run(times[500:], values[500:, None])
