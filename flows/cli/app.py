@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli import config, deadletters, generate, metrics, record, replay, run, slo
+from flows.cli import config, deadletters, detect, generate, metrics, record, replay, run, slo
 from flows.errors import EXIT_CODES, StreamgaugeError
 
 INTERRUPTED = 130
@@ -37,6 +37,7 @@ replay.register(app)
 record.register(app)
 deadletters.register(app)
 generate.register(app)
+detect.register(app)
 config.register(app)
 metrics.register(app)
 slo.register(app)
