@@ -61,6 +61,29 @@ def check(parts: Sequence[Path]) -> None:
         raise StateError(found, _ONE_AGE, _OLD)
 
 
+def forget_unfinished(parts: Sequence[Path]) -> int:
+    """Remove the snapshots of epochs that the last life had begun and not finished; how many there were.
+
+    The engine does not look at them when it resumes, and does not remove them either. It begins these epochs again, but
+    a key that hears nothing in one of them this time is not stored again: after a further crash the engine would take
+    for its state what it was in a life that is over, beside others of this one. Nothing may have the files open.
+
+    Raises:
+        StateError: a file cannot be written.
+    """
+    resume = _resume_epoch([_read(part) for part in parts])
+    forgotten = 0
+    for part in parts:
+        try:
+            with closing(sqlite3.connect(part)) as database, database:
+                forgotten += database.execute("DELETE FROM snaps WHERE snap_epoch >= ?", (resume,)).rowcount
+        except sqlite3.Error as error:
+            raise StateError(
+                f"{part} cannot be written ({error})", "", "Make room, or give it back to its user."
+            ) from error
+    return forgotten
+
+
 def _check_ages(epochs: Mapping[Path, list[int]], resume: int, most_apart: int) -> None:
     """Of one step: what the engine would take of each file must be of one epoch."""
     newest = {part: max(stored) for part, stored in epochs.items()}

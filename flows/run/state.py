@@ -147,6 +147,16 @@ class StateDirectory:
             return False
         return True
 
+    def forget_unfinished(self) -> None:
+        """Before workers start, and after all of them ended: what they had stored of unfinished epochs goes.
+
+        Raises:
+            StateError: a recovery file cannot be written.
+        """
+        forgotten = recovery_files.forget_unfinished(self._parts())
+        if forgotten:
+            _log.info("unfinished epochs of the last life are forgotten", snapshots=forgotten)
+
     def _parts(self) -> list[Path]:
         return sorted(self.recovery.glob("part-*.sqlite3"))
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from confluent_kafka import KafkaException
 
 from flows import log
-from flows.errors import UsageError
+from flows.errors import StateError, UsageError
 from flows.kafka.careful import noted
 from flows.kafka.cluster import Cluster
 from flows.run.alerting import Alerting
@@ -133,11 +133,28 @@ class Supervisor:
             for number, handler in before.items():
                 signals.signal(number, handler)
 
+    def _forget_unfinished(self, state: StateDirectory) -> bool:
+        """Make the recovery files ready for a new life, as soon as there is room; False: told to stop meanwhile."""
+        while True:
+            try:
+                state.forget_unfinished()
+            except StateError as error:
+                if not state.is_full():
+                    raise
+                _log.error("workers wait for room on the disk", why=str(error), disk_full=True)
+                self._view.pause(f"only {state.free_bytes():,} bytes are free under the state directory")
+            else:
+                return True
+            if self._stop.wait(_FIRST_BACKOFF_SECONDS):
+                return False
+
     def _run(self, state: StateDirectory, *, resumed: bool) -> int:
         crashes = Crashes(state.crashes_file)
         backoff = _FIRST_BACKOFF_SECONDS
         while True:
             begun = monotonic()
+            if not self._forget_unfinished(state):
+                return 0  # told to stop while there was no room
             run = Run(self._config, self._promises, self._place, state, crashes, self._work, self._seed)
             gate = Gate(shut=resumed, floor=state.shown_up_to(), whole_cluster=not self._place.addresses)
             self._view.begin(run, gate)

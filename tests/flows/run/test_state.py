@@ -45,6 +45,22 @@ def write(part: Path, *, execution: int = 1, began: int = 1, finished: int = 0, 
             )
 
 
+def test_what_a_life_stored_of_epochs_that_it_did_not_finish_is_forgotten(tmp_path: Path) -> None:
+    """Else a key that hears nothing in such an epoch of the next life has the state of one that is over."""
+    parts = made(tmp_path)
+    write(parts[0], finished=7)
+    for part in parts:
+        for epoch in (5, 6, 7, 8):
+            write(part, close=epoch, judge_windows=epoch)
+    with StateDirectory(tmp_path) as state:
+        assert state.open(FROZEN)
+        state.forget_unfinished()
+    for part in parts:
+        with closing(sqlite3.connect(part)) as database:
+            left = database.execute("SELECT step_id, snap_epoch FROM snaps ORDER BY snap_epoch, step_id").fetchall()
+        assert left == [(f"streamgauge.{step}", epoch) for epoch in (5, 6) for step in ("close", "judge_windows")]
+
+
 def test_the_directory_and_its_lock_are_its_owners_alone(tmp_path: Path) -> None:
     folder = tmp_path / "deep" / "state"
     os.umask(os.umask(0))
