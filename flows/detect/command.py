@@ -26,7 +26,6 @@ _NEIGHBOURS = 1.5
 """Steps: rows that follow each other are one episode, however far apart they are."""
 
 _FIRST_ROWS = 10
-_DEFAULT_STEP_SECONDS = 60.0
 _SECOND = 1_000_000_000
 
 
@@ -70,7 +69,7 @@ def _step_seconds(series: Series) -> float:
     """Between the first values: what comes later must not change how these are scored."""
     steps = np.diff(series.times_ns[: _FIRST_ROWS + 1])
     steps = steps[steps > 0]
-    return float(np.median(steps)) / _SECOND if len(steps) else _DEFAULT_STEP_SECONDS
+    return float(np.median(steps)) / _SECOND if len(steps) else AnomalySettings.step
 
 
 def _score(series: Series, settings: AnomalySettings, errors: Console) -> Judged:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from flows.errors import StateError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 ACCEPT = "or start with --accept-state-loss: the old files are put aside, and reading begins at kafka.start"
@@ -32,11 +32,17 @@ _DAMAGED = f"Put it back from a backup of all files, {ACCEPT}."
 _OLD = f"Put the right file back, or all files of one backup, {ACCEPT}."
 
 
-class _File(NamedTuple):
-    """What a file knows of the engine's lives, and of which epochs it holds snapshots."""
+class _Lives(NamedTuple):
+    """What a file knows of the engine's lives."""
 
     executions: list[tuple[int, int, int]]  # number, workers, the epoch it resumed at
     finished: list[tuple[int, int, int]]  # execution, worker, epoch: all before it are stored
+
+
+class _File(NamedTuple):
+    """A whole file: lives, and of which epochs it holds snapshots."""
+
+    lives: _Lives
     stored: dict[str, list[int]]  # step → epochs
 
 
@@ -50,7 +56,7 @@ def check(parts: Sequence[Path]) -> None:
         if not part.exists():
             raise StateError(f"{part} is missing", "it holds a part of the state", f"Put it back, {ACCEPT}.")
     files = {part: _read(part) for part in parts}
-    resume = _resume_epoch(files.values())
+    resume = _resume_epoch([file.lives for file in files.values()])
     for step in _STEPS:
         # A stop at the end of an epoch can find some slots before it and others after; they are not stored again.
         apart = 1 if step == _SLOTS else 0
@@ -71,8 +77,7 @@ def forget_unfinished(parts: Sequence[Path]) -> int:
     Raises:
         StateError: a file cannot be written.
     """
-    resume = _resume_epoch([_read(part) for part in parts])
-    forgotten = 0
+    resume, forgotten = _resume_epoch([_lives_of(part) for part in parts]), 0
     for part in parts:
         try:
             with closing(sqlite3.connect(part)) as database, database:
@@ -95,9 +100,8 @@ def _check_ages(epochs: Mapping[Path, list[int]], resume: int, most_apart: int) 
             raise StateError(found, _ONE_AGE, _OLD)
 
 
-def _resume_epoch(files: Iterable[_File]) -> int:
+def _resume_epoch(files: Sequence[_Lives]) -> int:
     """The epoch that the engine will begin with; 1 where it never ran."""
-    files = list(files)
     number, workers, began = max((each for file in files for each in file.executions), default=(0, 1, 1))
     finished = dict.fromkeys(range(workers), began)
     for file in files:
@@ -116,10 +120,22 @@ def _read(part: Path) -> _File:
             stored: dict[str, list[int]] = {}
             for step, epoch in database.execute("SELECT DISTINCT step_id, snap_epoch FROM snaps"):
                 stored.setdefault(step.rpartition(".")[2], []).append(epoch)
-            return _File(
-                database.execute("SELECT ex_num, worker_count, resume_epoch FROM exs").fetchall(),
-                database.execute("SELECT ex_num, worker_index, worker_frontier FROM fronts").fetchall(),
-                stored,
-            )
+            return _File(_lives(database), stored)
     except sqlite3.Error as error:
         raise StateError(f"{part} is damaged ({error})", _DATABASE, _DAMAGED) from None
+
+
+def _lives_of(part: Path) -> _Lives:
+    """Those of a file that was checked."""
+    try:
+        with closing(sqlite3.connect(part)) as database:
+            return _lives(database)
+    except sqlite3.Error as error:
+        raise StateError(f"{part} is damaged ({error})", _DATABASE, _DAMAGED) from None
+
+
+def _lives(database: sqlite3.Connection) -> _Lives:
+    return _Lives(
+        database.execute("SELECT ex_num, worker_count, resume_epoch FROM exs").fetchall(),
+        database.execute("SELECT ex_num, worker_index, worker_frontier FROM fronts").fetchall(),
+    )

@@ -220,9 +220,8 @@ class _Desk:
         self.lines = Lines()
         self._stored = stored
         self._excluded = excluded
-        self._promises: dict[
-            tuple[str, float], list[Promise]
-        ] = {}  # by what they count, and the target of their slices
+        # By what they count, and the target of their slices.
+        self._promises: dict[tuple[str, float], list[Promise]] = {}
         for promise in bank.promises:
             self._promises.setdefault((promise.state_key, slice_target(promise)), []).append(promise)
         self._targets = sorted({target for _, target in self._promises})

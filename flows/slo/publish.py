@@ -55,9 +55,8 @@ def _objectives(bank: Figures, end_ns: int) -> list[Samples]:
     ]
 
 
-@lru_cache(
-    maxsize=64
-)  # a bank's objectives are one object until one is added; pages know label sets that they have met
+# A bank's objectives are one object until one is added; pages know label sets that they have met.
+@lru_cache(maxsize=64)
 def _unchanging(of: Objectives) -> tuple[tuple[LabelSet, ...], np.ndarray]:
     """Labels and targets of a bank's objectives."""
     labels = tuple(LabelSet(_identity(promise, group)) for promise, group in of)

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from detectors.anomaly import PRESETS
 from flows.cli.app import app
+from flows.cli.detect import Preset
 from flows.detect.series import read_series
 from flows.errors import DataError, InputError, StreamgaugeError, UsageError
 
@@ -31,7 +33,7 @@ def detect(*arguments: object) -> str:
 
 @pytest.fixture(scope="module")
 def values() -> np.ndarray:
-    """A day of minutes with three hours left out of it, and a spike of five minutes."""
+    """A day of minutes, twenty of them without a value, and a spike of five."""
     values = np.random.default_rng(7).normal(100, 5, 1_440)
     values[SPIKE : SPIKE + 5] = 400
     values[600:620] = np.nan
@@ -65,6 +67,11 @@ def test_every_row_comes_back_in_order_with_its_score_and_the_spike_is_one_alert
     assert "2026-03-02 15:00:00" in said
     assert "1,440 rows" in said
     assert "1 alerts" in said
+
+
+def test_the_command_knows_the_detectors_presets() -> None:
+    """It lists them without loading a compiler."""
+    assert [each.value for each in Preset] == list(PRESETS)
 
 
 def test_a_range_query_gives_the_same_alerts_as_the_table(table: Path, values: np.ndarray, tmp_path: Path) -> None:
