@@ -93,7 +93,11 @@ def _check_ages(epochs: Mapping[Path, list[int]], resume: int, most_apart: int) 
     """Of one step: what the engine would take of each file must be of one epoch."""
     newest = {part: max(stored) for part, stored in epochs.items()}
     taken = {part: max((epoch for epoch in stored if epoch < resume), default=0) for part, stored in epochs.items()}
-    for ages, apart in ((newest, _AHEAD), (taken, most_apart)):
+    compared = [(taken, most_apart)]
+    # Epochs in which nothing was heard are not stored: how far the newest are from each other alone says nothing.
+    if max(newest.values(), default=0) > resume + _AHEAD:
+        compared.append((newest, 0))
+    for ages, apart in compared:
         oldest = min(ages, key=lambda part: ages[part], default=None)
         if oldest is not None and max(ages.values()) - ages[oldest] > apart:
             found = f"{oldest} is older than the others (epoch {ages[oldest]}, they are at {max(ages.values())})"

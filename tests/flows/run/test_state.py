@@ -45,6 +45,16 @@ def write(part: Path, *, execution: int = 1, began: int = 1, finished: int = 0, 
             )
 
 
+def test_an_unfinished_epoch_after_some_without_a_record_is_nobodys_fault(tmp_path: Path) -> None:
+    parts = made(tmp_path)
+    write(parts[0], finished=31)
+    for number, part in enumerate(parts):
+        write(part, close=27)
+        if number < 4:
+            write(part, close=31)
+    check(parts)
+
+
 def test_what_a_life_stored_of_epochs_that_it_did_not_finish_is_forgotten(tmp_path: Path) -> None:
     """Else a key that hears nothing in such an epoch of the next life has the state of one that is over."""
     parts = made(tmp_path)
