@@ -82,7 +82,8 @@ def _run(
     loaded = load(config)
     _check(loaded, workers)
     log.configure(loaded.log.format, loaded.log.level)
-    from flows.run.supervisor import Place, Supervisor
+    from flows.run.life import Place
+    from flows.run.supervisor import Supervisor
 
     machines = tuple(addresses.split(",")) if addresses else ()
     place = Place(workers, _machine(machine, machines), machines)

@@ -38,9 +38,9 @@ if TYPE_CHECKING:
     from flows.config import Config
     from flows.run.alerting import Alerting
     from flows.run.gate import Gate
+    from flows.run.life import Run
     from flows.run.link import PageReader, Report
     from flows.run.state import StateDirectory
-    from flows.run.supervisor import Run
 
 _REFRESH_SECONDS = 1.0
 
