@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from judge import peers
-from judge.scoring import BUDGETS, WITHIN, Outcome, outcome, rate_interval, share_interval, threshold
+from judge.scoring import BUDGETS, WITHIN, Outcome, outcome, threshold
 from judge.series import START, months
 from report import publish
 
 from detectors.anomaly import AnomalyBank, AnomalySettings
+from detectors.chance import rate_interval, share_interval
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

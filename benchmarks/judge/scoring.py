@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from judge.series import AFTER, DAY, HALF
-from scipy.stats import beta, chi2
+
+from detectors.budget import beginnings, least_threshold
+from detectors.episodes import raised
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,49 +30,16 @@ WITHIN = (5, 15)
 """Minutes."""
 
 
-def episodes(alerts: np.ndarray) -> np.ndarray:
-    """Where episodes begin, given the rows (sorted) that alert.
-
-    >>> episodes(np.array([3, 20, 49, 80])).tolist()
-    [3, 80]
-    """
-    if not len(alerts):
-        return alerts
-    return alerts[np.concatenate(([True], np.diff(alerts) >= REFRACTORY))]
-
-
-def peaks(scores: np.ndarray) -> np.ndarray:
-    """(n,) scores where an episode can begin: larger than all of the refractory time before; elsewhere -inf.
-
-    Whatever the threshold, an episode begins at one of these rows.
-    """
-    found = np.full(len(scores), -np.inf)
-    padded = np.concatenate((np.full(REFRACTORY - 1, -np.inf), scores))
-    before = np.lib.stride_tricks.sliding_window_view(padded, REFRACTORY - 1)[: len(scores)].max(axis=1)
-    rising = scores > before
-    found[rising] = scores[rising]
-    return found
-
-
 def threshold(scores: Sequence[np.ndarray], budget: float) -> float:
-    """The lowest threshold that gives no more than the budget's episodes on the ordinary half, after a week.
+    """The least threshold that gives no more than the budget's episodes on the ordinary half, after a week.
 
     Args:
         scores: One array a series, larger is stranger; rows without a score are 0.
         budget: Episodes per series-day.
     """
-    ordinary = [np.asarray(one[WEEK:HALF]) for one in scores]
-    allowed = budget * len(ordinary) * (HALF - WEEK) / DAY
-    candidates = np.unique(np.concatenate([peaks(one) for one in ordinary]))[::-1]
-    low, high = 0, len(candidates)
-    while low < high:  # candidates[:low] keep the budget
-        middle = (low + high) // 2
-        count = sum(len(episodes(np.flatnonzero(one >= candidates[middle]))) for one in ordinary)
-        if count <= allowed:
-            low = middle + 1
-        else:
-            high = middle
-    return float(candidates[low - 1]) if low else float(np.nextafter(candidates[0], np.inf))
+    rows = np.arange(HALF - WEEK)
+    begins = [beginnings(rows, one[WEEK:HALF], REFRACTORY) for one in scores]
+    return least_threshold(begins, budget * len(begins) * len(rows) / DAY)
 
 
 class Outcome(NamedTuple):
@@ -104,7 +73,7 @@ class Outcome(NamedTuple):
 
 def outcome(series: Series, scores: np.ndarray, threshold: float) -> Outcome:
     """What a threshold gives on one series."""
-    begins = episodes(np.flatnonzero(np.nan_to_num(scores, nan=-np.inf) >= threshold))
+    begins = np.flatnonzero(raised(np.arange(len(scores)), scores, threshold, REFRACTORY))
     ordinary = np.ones(len(scores), np.bool_)
     ordinary[:HALF] = False
     seen = [0] * len(WITHIN)
@@ -119,20 +88,3 @@ def outcome(series: Series, scores: np.ndarray, threshold: float) -> Outcome:
     false = np.count_nonzero(ordinary[begins])
     days = np.count_nonzero(ordinary) / DAY
     return Outcome(len(series.events), tuple(seen), int(false), days, during, int(early), (WEEK - 120) / DAY)
-
-
-def share_interval(seen: int, events: int) -> tuple[float, float]:
-    """The 95 % interval of a share (Clopper & Pearson 1934).
-
-    >>> [round(end, 3) for end in share_interval(50, 100)]
-    [0.398, 0.602]
-    """
-    low = beta.ppf(0.025, seen, events - seen + 1) if seen else 0.0
-    high = beta.ppf(0.975, seen + 1, events - seen) if seen < events else 1.0
-    return float(low), float(high)
-
-
-def rate_interval(count: int, days: float) -> tuple[float, float]:
-    """The 95 % interval of a rate, if episodes come independently (Garwood 1936)."""
-    low = chi2.ppf(0.025, 2 * count) / 2 if count else 0.0
-    return float(low / days), float(chi2.ppf(0.975, 2 * count + 2) / 2 / days)
