@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rich.box import SIMPLE_HEAD
+from rich.console import Console
 from rich.table import Table
 
 from detectors.histogram import QUANTILE_UNIT
@@ -16,15 +17,20 @@ from flows.units import format_duration
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rich.console import Console
-
     from flows.series import OperationLabels
     from flows.summary import Found, Minute, OperationFigures
 
 _WORST = 8
+_PIPED_WIDTH = 100
 _MINUTE_NS = 60_000_000_000
 _NOTABLE_RATIO = 2.0
 """A minute is shown where its p95 is this many times the operation's own over the whole replay, or it has errors."""
+
+
+def screen() -> Console:
+    """Standard output; a file or a pipe has no width of its own."""
+    out = Console()
+    return out if out.is_terminal else Console(width=_PIPED_WIDTH)
 
 
 def clock(ns: int) -> str:

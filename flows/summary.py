@@ -57,6 +57,7 @@ class Found:
     services: dict[str, ServiceFigures] = field(default_factory=dict)
     alerts: list[Alert] = field(default_factory=list)  # as they were last, by their start
     matched: set[tuple[str, str, str]] = field(default_factory=set)  # name, service, objective of SLOs with events
+    panes: set[int] = field(default_factory=set)  # in which a span ended, on time
     first_ns: int = -1
     upto_ns: int = -1
 
@@ -68,6 +69,7 @@ class Found:
         self.services.update(other.services)
         self.alerts += other.alerts
         self.matched |= other.matched
+        self.panes |= other.panes
         known = [first for first in (self.first_ns, other.first_ns) if first >= 0]
         self.first_ns = min(known, default=-1)
         self.upto_ns = max(self.upto_ns, other.upto_ns)
@@ -111,6 +113,7 @@ class Summary:
             for _, operation, labels in segment.opened:
                 totals.name(operation, labels.operation)
             totals.add(segment.operation, segment.error, segment.rows)
+            self.found.panes.update(np.unique(segment.rows.at[segment.rows.pane == segment.rows.at]).tolist())
             for figures in segment.services:
                 self.found.services[figures.service] = figures
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli import config, deadletters, detect, generate, metrics, record, replay, run, slo
+from flows.cli import backtest, config, deadletters, detect, generate, metrics, record, replay, run, slo
 from flows.errors import EXIT_CODES, StreamgaugeError
 
 INTERRUPTED = 130
@@ -34,6 +34,7 @@ app = typer.Typer(
 )
 run.register(app)
 replay.register(app)
+backtest.register(app)
 record.register(app)
 deadletters.register(app)
 generate.register(app)

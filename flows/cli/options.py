@@ -37,6 +37,9 @@ def _positive_duration(text: str) -> int:
 DURATION = _parser(_positive_duration, "DURATION")
 """`1m30s` → nanoseconds, more than 0."""
 
+LENGTH = _parser(parse_duration, "DURATION")
+"""The same, 0 too."""
+
 TIME = _parser(parse_time, "TIME")
 """RFC 3339 → Unix nanoseconds."""
 

@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from detectors import kernels
 from flows.config.sections import MINUTE_NS
-from flows.errors import DataError, UsageError
-from flows.replay.cluster import run
+from flows.errors import UsageError
+from flows.replay.compute import compute, history, promised, spool_folder
 from flows.replay.files import write_alerts, write_answers
 from flows.replay.job import Job
-from flows.report import as_data, show
+from flows.report import as_data, screen, show
 from flows.rules import Rules
-from flows.slo.seed import read_seed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from flows.config import Config
-    from flows.slo.promise import Promise
-
-_PIPED_WIDTH = 100
 
 
 def replay(
@@ -59,9 +52,8 @@ def replay(
     step = MINUTE_NS if step_ns is None else step_ns
     _check_step(step, config)
     errors = Console(stderr=True)
-    spool = Path(tempfile.mkdtemp(prefix="streamgauge-"))
-    try:
-        promises = _promises(config, slos, errors)
+    with spool_folder() as spool:
+        promises = promised(config, slos, errors)
         job = Job(
             tuple(recordings),
             config,
@@ -74,56 +66,18 @@ def replay(
             samples is not None,
             dead_letters is not None,
             promises,
-            None if seed is None else read_seed(seed, promises, lambda said: _warn(errors, said)),
+            history(seed, promises, errors),
         )
-        recording = job.open()
-        if recording.signal != "spans":
-            raise DataError(f"{recordings[0]} holds {recording.signal}", "replay reads spans", "Name traces.")
-        if not kernels.are_compiled():
-            errors.print("Compiling kernels, once for this version: about 15 s.")
-        found, stopped, damages = run(job, workers, errors)
-        kernels.mark_compiled()
+        found = compute(job, workers, errors)
         if alerts is not None:
             errors.print(write_alerts(found, alerts), highlight=False)
         for written in write_answers(spool, workers, openmetrics, samples, dead_letters):
             errors.print(written, highlight=False)
-    finally:
-        shutil.rmtree(spool, ignore_errors=True)
-    for damage in damages:
-        _warn(errors, damage)
-    for promise in promises:
-        if (promise.name, promise.service, promise.objective_name) not in found.matched:
-            _warn(errors, f"SLO {promise.name} ({promise.objective_name}) matches nothing: no span was counted for it.")
-    if stopped:
-        errors.print("Stopped; this is what was computed so far.")
     quantiles = Rules.of(config).windows.quantiles
     if as_json:
         sys.stdout.write(json.dumps(as_data(found, quantiles, top), indent=1) + "\n")
     else:
-        out = Console()
-        # A file or a pipe has no width of its own.
-        show(out if out.is_terminal else Console(width=_PIPED_WIDTH), found, quantiles, top)
-
-
-def _promises(config: Config, slos: Sequence[str], errors: Console) -> tuple[Promise, ...]:
-    """The promises of the configuration, or of other files where these are given."""
-    patterns = slos or config.slos
-    if not patterns:
-        return ()
-    from flows.config.exclusions import exclusions
-    from flows.slo.exclusions import check_exclusions
-    from flows.slo.openslo import load
-
-    loaded = load(patterns, [dimension.label for dimension in config.decoder_dimensions()])
-    for warning in loaded.warnings:
-        _warn(errors, warning)
-    for warning in check_exclusions(exclusions(config.exclusions), loaded.promises):
-        _warn(errors, warning)
-    return loaded.promises
-
-
-def _warn(errors: Console, said: str) -> None:
-    errors.print(f"[yellow]{said}[/yellow]", highlight=False)
+        show(screen(), found, quantiles, top)
 
 
 def _check_step(step_ns: int, config: Config) -> None:

@@ -21,6 +21,7 @@ COMMANDS = (
     [],
     ["run"],
     ["replay"],
+    ["backtest"],
     ["record"],
     ["generate"],
     ["deadletters", "show"],

@@ -1,0 +1,96 @@
+"""`streamgauge backtest`: what alert rules would have made of a recording whose faults are known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.cli.options import DURATION, LENGTH, ConfigFile
+from flows.cli.replay import Signal, check_recordings
+
+_LASTS_NS, _AFTERMATH_NS = 300 * 10**9, 1_800 * 10**9
+_EPILOG = """\b
+Examples:
+  streamgauge backtest traces.pb.zst --labels labels.json --slos 'slos/*.yaml' --seed slos.seed.json
+  streamgauge backtest traces.pb.zst --labels labels.json --config streamgauge.yaml --out backtest.json
+
+\b
+labels.json is a list of what went wrong:
+  [{"at": "2026-03-02T09:05:00Z", "until": "2026-03-02T09:10:00Z", "kind": "outage", "service": "shop"}]
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("backtest", epilog=_EPILOG)(_backtest)
+
+
+def _backtest(
+    recordings: Annotated[list[str], typer.Argument(metavar="RECORDING", help="What `streamgauge replay` reads.")],
+    labels: Annotated[Path, typer.Option(metavar="FILE", help="What went wrong, when and where (JSON).")],
+    config: ConfigFile = None,
+    slos: Annotated[
+        list[str] | None,
+        typer.Option("--slos", metavar="GLOB", help="OpenSLO files whose promises are judged; repeatable."),
+    ] = None,
+    seed: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="What the SLOs counted before, by `streamgauge slo seed`."),
+    ] = None,
+    signal: Annotated[
+        Signal | None, typer.Option(help="What the recording holds, where its name does not say.")
+    ] = None,
+    lasts: Annotated[
+        int | None,
+        typer.Option(
+            parser=DURATION,
+            metavar="TIME",
+            help="How long a fault lasts whose label has no `until`.  [default: 5m]",
+        ),
+    ] = None,
+    aftermath: Annotated[
+        int | None,
+        typer.Option(
+            parser=LENGTH,
+            metavar="TIME",
+            help="After a fault: an alert may be its, and none is false.  [default: 30m]",
+        ),
+    ] = None,
+    warm_up: Annotated[
+        int | None,
+        typer.Option(parser=LENGTH, metavar="TIME", help="Of the recording's beginning: what happens does not count."),
+    ] = None,
+    split: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share of the recording to look at; the rest is held out.")
+    ] = 0.6,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="All figures as JSON.")] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, max=8, metavar="N", help="Processes; the answers do not depend on it.")
+    ] = 1,
+) -> None:
+    """Replay a recording whose faults are known, and show which alerts saw them, how soon, and which were false.
+
+    Alerts are those that `streamgauge replay` would have raised. What is tuned by looking at the first part of a
+    recording should be believed by its second.
+    """
+    check_recordings(recordings)
+    from flows.backtest.command import Asked, backtest
+    from flows.backtest.stretch import Terms
+    from flows.config import load
+
+    backtest(
+        recordings,
+        Asked(
+            labels,
+            _LASTS_NS if lasts is None else lasts,
+            Terms(warm_up or 0, _AFTERMATH_NS if aftermath is None else aftermath, split),
+            out,
+        ),
+        config=load(config),
+        slos=slos or (),
+        seed=seed,
+        signal="spans" if signal else None,
+        workers=workers,
+    )
