@@ -1,0 +1,4 @@
+"""Anomalies: latency, traffic and errors of each operation, scored against their own past by an online detector.
+
+`choose.py` decides which series are scored, `score.py` keeps the detectors' state, `scored.py` is what both hand on.
+"""

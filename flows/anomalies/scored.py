@@ -1,0 +1,35 @@
+"""What a key of the score step tells at the end of a step: plain values, a row per series."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from flows.series import OperationLabels
+
+
+class ScoredSeries(NamedTuple):
+    """One signal of one operation, scored by one rule."""
+
+    rule: str
+    operation: OperationLabels
+    signal: str  # p50, p95, rate, error_ratio
+
+
+class Scored(NamedTuple):
+    """What one key scored at the end of a step; every key tells of every step, also without a series."""
+
+    key: int
+    n_keys: int
+    end_ns: int
+    done: bool  # nothing follows
+    series: list[ScoredSeries]  # (n,) in a stable order
+    value: np.ndarray  # (n,) float64: seconds, calls per second, a ratio; NaN where there is none, as in the next four
+    score: np.ndarray  # (n,) float64: 0 ordinary … 1
+    expected: np.ndarray  # (n,) float64
+    lower: np.ndarray  # (n,) float64
+    upper: np.ndarray  # (n,) float64
+    why: np.ndarray  # (n,) int8, of detectors.anomaly_state.REASONS: why there is no score
+    excluded: np.ndarray  # (n,) bool: maintenance, neither learnt nor scored
