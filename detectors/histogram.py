@@ -18,10 +18,7 @@ import numpy as np
 
 from detectors.bits import bit_length
 from detectors.kernels import inlined, kernel
-from detectors.scale import SCALE
-
-QUANTILE_UNIT = 1_000_000
-"""Quantiles are integers in parts per million, so that ranks are exact."""
+from detectors.scale import QUANTILE_UNIT, SCALE
 
 _LOOKUP_BITS = 7
 _LARGEST = np.iinfo(np.int64).max

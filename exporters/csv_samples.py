@@ -2,7 +2,8 @@
 
 Columns: `timestamp` (RFC 3339, UTC, the window's end), `service_name`, `span_name`, `span_kind`, the dimensions,
 `window`, `calls`, `errors`, then one per quantile in seconds (`p50`, `p95`, `p99.9`), six digits, empty where the
-window has no span. Sorted by time. Label values are the page's: made safe, so that the two can be joined.
+window has no span; then, where anomalies are scored, `p95_score`, `p95_lower`, `p95_upper` and so on for every signal,
+empty where it is not. Sorted by time. Label values are the page's: made safe, so that the two can be joined.
 """
 
 from __future__ import annotations
@@ -35,6 +36,15 @@ def quantile_column(quantile: float) -> str:
     return f"p{100 * quantile:.10g}"
 
 
+def score_columns(signals: Sequence[str]) -> tuple[str, ...]:
+    """The names of the columns of scores and expected bands.
+
+    >>> score_columns(["rate"])
+    ('rate_score', 'rate_lower', 'rate_upper')
+    """
+    return tuple(f"{signal}_{what}" for signal in signals for what in ("score", "lower", "upper"))
+
+
 class CsvSpool:
     """Collects one worker's windows on disk; `merge` makes one table of the spools of all.
 
@@ -44,6 +54,7 @@ class CsvSpool:
         windows: every window there is, in the order in which rows of one time are to stand: `("1m", "5m", "1h")`.
         quantiles: those of the columns.
         budget_bytes: how much is kept in memory before it is written.
+        signals: those whose scores have columns.
     """
 
     def __init__(
@@ -53,13 +64,15 @@ class CsvSpool:
         windows: Sequence[str],
         quantiles: Sequence[float],
         budget_bytes: int = BUDGET_BYTES,
+        signals: Sequence[str] = (),
     ) -> None:
         self._windows = {window: index for index, window in enumerate(windows)}
         self._n_quantiles = len(quantiles)
-        self._table = json.dumps([list(dimensions), list(windows), list(quantiles)])
+        self._n_scores = len(score_columns(signals))
+        self._table = json.dumps([list(dimensions), list(windows), list(quantiles), list(signals)])
         self._writer = SpoolWriter(directory, "time", budget_bytes)
         # A table without rows, so that a replay without windows still gets a table with its header.
-        self._writer.append(self._table, (), 0, np.empty((0, 3 + len(quantiles))))
+        self._writer.append(self._table, (), 0, np.empty((0, 3 + len(quantiles) + self._n_scores)))
 
     def append(
         self,
@@ -89,8 +102,26 @@ class CsvSpool:
                 f"durations have the shape {durations.shape}; {len(labels)} operations and {self._n_quantiles} "
                 f"quantiles need {(len(labels), self._n_quantiles)}"
             )
+        self._append(at_ns, window, labels, (calls, errors, durations, self._none(labels, self._n_scores)))
+
+    def append_scores(self, at_ns: int, window: str, labels: Sequence[LabelSet], scores: np.ndarray) -> None:
+        """Add scores to the operations of a window, whether that was called or not.
+
+        Args:
+            at_ns: the window's end.
+            window: one of the spool's.
+            labels: (n,) service, span name, kind and dimensions.
+            scores: (n, 3 * n_signals) score, lower and upper bound of each signal, NaN where there is none.
+        """
+        none = np.zeros(len(labels))
+        self._append(at_ns, window, labels, (none, none, self._none(labels, self._n_quantiles), scores))
+
+    def _none(self, labels: Sequence[LabelSet], n_columns: int) -> np.ndarray:
+        return np.full((len(labels), n_columns), np.nan)
+
+    def _append(self, at_ns: int, window: str, labels: Sequence[LabelSet], columns: tuple[np.ndarray, ...]) -> None:
         place = np.full(len(labels), self._windows[window], np.float64)
-        values = np.column_stack((place, calls, errors, durations)).astype(np.float64, copy=False)
+        values = np.column_stack((place, *columns)).astype(np.float64, copy=False)
         self._writer.append(self._table, [label.text for label in labels], at_ns, values)
 
     def close(self) -> None:
@@ -119,9 +150,10 @@ def merge(spools: Sequence[Path], out: Path, progress: Callable[[int, int], None
     written = done = 0
     with whole_file(out) as file:
         for table in reader.tables:
-            dimensions, windows, quantiles = json.loads(table)
+            dimensions, windows, quantiles, signals = json.loads(table)
             names = (SERVICE_NAME, SPAN_NAME, SPAN_KIND, *dimensions)
-            header = ("timestamp", *names, WINDOW, "calls", "errors", *map(quantile_column, quantiles))
+            figures = (*map(quantile_column, quantiles), *score_columns(signals))
+            header = ("timestamp", *names, WINDOW, "calls", "errors", *figures)
             file.write(",".join(map(_field, header)) + "\n")
             unit: Literal["s", "ms"] = "ms" if (reader.keys(table)[0] % _SECOND).any() else "s"
             operations = _Operations(reader.texts, names)

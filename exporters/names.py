@@ -35,11 +35,12 @@ ALERTNAME = "alertname"
 SEVERITY = "severity"
 STATE = "state"
 ALERTMANAGER = "alertmanager"
+EXPECTED_BOUND = "bound"
 
 IDENTITY_LABELS = (SERVICE_NAME, SPAN_NAME, SPAN_KIND, STATUS_CODE)
 """The labels that every span series has, empty or not; dimensions follow them and are left out where empty."""
 
-RESERVED_LABELS = frozenset((*IDENTITY_LABELS, WINDOW, QUANTILE, BOUND))
+RESERVED_LABELS = frozenset((*IDENTITY_LABELS, WINDOW, QUANTILE, BOUND, SIGNAL, EXPECTED_BOUND))
 """Labels that a dimension cannot have: on a span's metrics they already mean something."""
 
 CLASSIC_BOUNDS_MS = (2, 4, 6, 8, 10, 50, 100, 200, 400, 800, 1000, 1400, 2000, 5000, 10000, 15000)
@@ -286,6 +287,31 @@ SLO_UNKNOWN = Family(
     (SLO, SERVICE, OBJECTIVE, GROUP),
     across="max",
 )
+ANOMALY_SCORE = Family(
+    "streamgauge_anomaly_score",
+    "gauge",
+    "How strange the signal of the step that closed last is, given its own past: 0 ordinary, 1 - log10 of its "
+    "probability is -8 or less. Absent while it is learnt, in maintenance, and where there is no value.",
+    (SERVICE_NAME, SPAN_NAME, SPAN_KIND, SIGNAL),
+    dimensions=True,
+    across="max",
+)
+ANOMALY_VALUE = Family(
+    "streamgauge_anomaly_value",
+    "gauge",
+    "What was scored: seconds (p50, p95), calls per second (rate), a ratio (error_ratio).",
+    (SERVICE_NAME, SPAN_NAME, SPAN_KIND, SIGNAL),
+    dimensions=True,
+    across="max",
+)
+EXPECTED = Family(
+    "streamgauge_expected",
+    "gauge",
+    "The band of what is ordinary for the signal, its lower and its upper bound; absent as the score is.",
+    (SERVICE_NAME, SPAN_NAME, SPAN_KIND, SIGNAL, EXPECTED_BOUND),
+    dimensions=True,
+    across="max",
+)
 ALERTS = Family(
     "streamgauge_alerts",
     "gauge",
@@ -339,6 +365,9 @@ FAMILIES = (
     SLO_EXHAUSTION,
     SLO_ARMED,
     SLO_UNKNOWN,
+    ANOMALY_SCORE,
+    ANOMALY_VALUE,
+    EXPECTED,
     ALERTS,
     BUILD_INFO,
 )

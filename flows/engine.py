@@ -16,21 +16,25 @@ from typing import TYPE_CHECKING, NamedTuple
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 
+from flows.anomalies.choose import Chooser
+from flows.anomalies.score import Scorer
+from flows.anomalies.steps import deal_steps, tell_minutes
 from flows.gather import gather_overflow
 from flows.series import SHARDS
-from flows.slo.judge import tell_judge
-from flows.stages import Watcher, closing, dead_letters, folding, forgetting, judging, judging_slos
+from flows.slo.judge import SloJudge, tell_judge
+from flows.stages import Watcher, closing, dead_letters, folding, forgetting, hearing, judging
 from flows.windows import Windows
 
 if TYPE_CHECKING:
     from bytewax.inputs import Source
     from bytewax.outputs import Sink
 
+    from flows.anomalies.scored import Scored
     from flows.emission import DeadLetter, Emission
     from flows.rules import Rules
     from flows.shard import Closed
     from flows.slo.judge import SloShown
-    from flows.windows import WindowSamples
+    from flows.window_samples import WindowsShown
 
 
 class EmissionSource(NamedTuple):
@@ -45,8 +49,9 @@ class Sinks(NamedTuple):
 
     read: Sink[Emission]  # tallies and dead letters
     closed: Sink[tuple[str, Closed]]  # counters
-    windows: Sink[tuple[str, WindowSamples]]
+    windows: Sink[tuple[str, WindowsShown]]
     slos: Sink[tuple[str, SloShown]] | None = None
+    anomalies: Sink[tuple[str, Scored]] | None = None
     dead_letters: Sink[tuple[str, DeadLetter]] | None = None  # stored at least once, wherever they come from
 
 
@@ -81,8 +86,14 @@ def build(
     op.output("publish_windows", windows, sinks.windows)
     if rules.slo is not None and sinks.slos is not None:
         counted = op.map("count_slos", closed, tell_judge)
-        slos = op.stateful_batch("judge_slos", counted, kept(judging_slos(rules.slo)))
+        slos = op.stateful_batch("judge_slos", counted, kept(hearing(rules.slo, SloJudge, SloJudge.restore)))
         op.output("publish_slos", slos, sinks.slos)
+    if rules.anomalies is not None and sinks.anomalies is not None:
+        minutes = op.flat_map("tell_minutes", windows, tell_minutes(rules.anomalies))
+        choosing = kept(hearing(rules.anomalies, Chooser, Chooser.restore))
+        chosen = op.map("deal_steps", op.stateful_batch("choose_series", minutes, choosing), deal_steps)
+        scored = op.stateful_batch("score_series", chosen, kept(hearing(rules.anomalies, Scorer, Scorer.restore)))
+        op.output("publish_anomalies", scored, sinks.anomalies)
     if sinks.dead_letters is not None:
         op.output("publish_dead_letters", op.flat_map("dead_letters", emissions, dead_letters), sinks.dead_letters)
     return flow

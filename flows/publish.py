@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from detectors.histogram import QUANTILE_UNIT
+from detectors.scale import QUANTILE_UNIT
 from exporters import names
 from exporters.labels import LabelSet
 from exporters.samples import Exemplars, Samples, bucket_columns, by_label, window_columns
@@ -19,13 +19,15 @@ if TYPE_CHECKING:
 
     from exporters.names import Family
     from flows.admission import Opened
+    from flows.anomalies.scored import Scored, ScoredSeries
     from flows.emission import Tally
     from flows.rules import Rules
     from flows.series import OperationLabels, SeriesLabels
     from flows.shard import Closed, Segment
-    from flows.windows import WindowSamples
+    from flows.window_samples import WindowSamples
 
 _NS_PER_MS = 1e6
+_BAND = (((names.EXPECTED_BOUND, "lower"),), ((names.EXPECTED_BOUND, "upper"),))
 
 
 class Publisher:
@@ -45,6 +47,7 @@ class Publisher:
         self._step_ns = step_ns
         self._series: dict[tuple[str, int], LabelSet] = {}
         self._operations: dict[OperationLabels, LabelSet] = {}
+        self._scored: dict[ScoredSeries, LabelSet] = {}
         self._begun: dict[str, list[Opened]] = {}
         self._quantiles = [quantile / QUANTILE_UNIT for quantile in rules.windows.quantiles]
 
@@ -138,7 +141,7 @@ class Publisher:
     def windows(self, sample: WindowSamples) -> list[Samples]:
         """The gauges of a window."""
         at_ns = self.end_ns(sample.end)
-        labels = self.operations(sample)
+        labels = self.operations(sample.operations)
         window = self.window_name(sample.window)
         column = window_columns(window)
         return [
@@ -147,13 +150,31 @@ class Publisher:
             Samples(names.SPAN_ERRORS, at_ns, labels, (sample.errors >> WEIGHT_BITS).reshape(-1, 1), column),
         ]
 
-    def operations(self, sample: WindowSamples) -> list[LabelSet]:
-        """The label sets of a window's operations."""
+    def operations(self, operations: Sequence[OperationLabels]) -> list[LabelSet]:
+        """The label sets of operations."""
         found = []
-        for operation in sample.operations:
+        for operation in operations:
             labels = self._operations.get(operation)
             if labels is None:
                 labels = self._operations[operation] = LabelSet(self._pairs(operation))
+            found.append(labels)
+        return found
+
+    def anomalies(self, scored: Scored) -> list[Samples]:
+        """The gauges of the series of a key."""
+        labels = self._scored_series(scored.series)
+        return [
+            by_label(names.ANOMALY_SCORE, scored.end_ns, labels, scored.score),
+            by_label(names.ANOMALY_VALUE, scored.end_ns, labels, scored.value),
+            Samples(names.EXPECTED, scored.end_ns, labels, np.column_stack((scored.lower, scored.upper)), _BAND),
+        ]
+
+    def _scored_series(self, series: Sequence[ScoredSeries]) -> list[LabelSet]:
+        found = []
+        for each in series:
+            labels = self._scored.get(each)
+            if labels is None:
+                labels = self._scored[each] = LabelSet([*self._pairs(each.operation), (names.SIGNAL, each.signal)])
             found.append(labels)
         return found
 

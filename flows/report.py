@@ -10,7 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from detectors.histogram import QUANTILE_UNIT
+from detectors.scale import QUANTILE_UNIT
 from flows.decode.batch import KINDS
 from flows.units import format_duration
 

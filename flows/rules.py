@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from detectors.histogram import QUANTILE_UNIT, Grid
+from detectors.histogram import Grid
 from flows.admission import Budgets, ServiceBudget
+from flows.config.anomalies import anomaly_rules
 from flows.config.exclusions import exclusions
 from flows.config.live import Kafka
 from flows.config.model import SHORT_WINDOW_NS
@@ -18,6 +19,7 @@ from flows.watermark import TimeRules
 from flows.windows import WindowRules
 
 if TYPE_CHECKING:
+    from flows.anomalies.rules import AnomalyRules
     from flows.config import Config
     from flows.slo.promise import Promise
 
@@ -32,6 +34,7 @@ class Rules:
     shard: ShardRules
     windows: WindowRules
     slo: SloRules | None = None  # None: nothing is promised
+    anomalies: AnomalyRules | None = None  # None: nothing is scored
 
     @classmethod
     def of(
@@ -62,6 +65,7 @@ class Rules:
         cuts = [promise.indicator.at_most_ns for promise in promises]
         grid = Grid([*bounds_ns, *config.span_metrics.latency_thresholds_ns, *(cut for cut in cuts if cut is not None)])
         dimensions = tuple(dimension.label for dimension in config.decoder_dimensions())
+        anomalies = anomaly_rules(config)
         step = max(1, (step_ns or pane) // pane)
         shard = ShardRules(
             time=time,
@@ -87,12 +91,14 @@ class Rules:
             windows=WindowRules(
                 grid=grid,
                 windows=tuple(window // pane for window in config.windows_ns),
-                quantiles=tuple(sorted(round(quantile * QUANTILE_UNIT) for quantile in config.quantiles)),
+                quantiles=config.parts_per_million,
                 minute=shard.minute,
                 step=step,
                 longest_short=SHORT_WINDOW_NS // pane,
                 dimensions=dimensions,
+                judged=anomalies.windows if anomalies else (),
             ),
+            anomalies=anomalies,
             slo=SloRules(promises, pane, exclusions=exclusions(config.exclusions)) if promises else None,
         )
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 SHARDS = 64
 """The unit of state and exchange. Frozen: stored state is by shard."""
@@ -40,6 +43,20 @@ class OperationLabels(NamedTuple):
     span_name: str
     kind: int
     dimensions: tuple[str, ...]
+
+    def plain(self) -> list[Any]:
+        """What a snapshot holds of it."""
+        return [*self[:3], list(self.dimensions)]
+
+    @classmethod
+    def of(cls, plain: Sequence[Any]) -> Self:
+        """What `plain` gave.
+
+        >>> OperationLabels.of(OperationLabels("web", "GET /", 2, ("eu",)).plain()).dimensions
+        ('eu',)
+        """
+        service, span_name, kind, dimensions = plain
+        return cls(service, span_name, kind, tuple(dimensions))
 
 
 class HashedLabels(NamedTuple):

@@ -10,7 +10,6 @@ from flows.fold import Folder
 from flows.part import Part
 from flows.series import SHARDS, shard_key
 from flows.shard import Closed, Shard
-from flows.slo.judge import SloJudge, SloPart, SloShown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -18,10 +17,10 @@ if TYPE_CHECKING:
     from flows.emission import DeadLetter, Emission
     from flows.rules import Rules
     from flows.shard import ShardRules
-    from flows.slo.judge import SloRules
-    from flows.windows import WindowSamples
+    from flows.window_samples import WindowsShown
 
 R = TypeVar("R")
+S = TypeVar("S")
 V = TypeVar("V")
 
 
@@ -49,28 +48,36 @@ def dead_letters(emission: Emission) -> list[tuple[str, DeadLetter]]:
     return [(f"{letter.source}/{letter.partition}", letter) for letter in emission.dead]
 
 
-class JudgingSlos(StatefulBatchLogic[SloPart, SloShown, bytes]):
-    """The judge of promises; one has all of them."""
+class Hearer(Protocol[V, R]):
+    """What hears of all keys and has an answer where something is final: the judge of promises, the anomaly steps."""
 
-    def __init__(self, judge: SloJudge) -> None:
-        self._judge = judge
-
-    def on_batch(self, values: list[SloPart]) -> tuple[Iterable[SloShown], bool]:
-        """Hear what shards have counted; judge what is final."""
-        return self._judge.hear(values), self.RETAIN
+    def hear(self, values: list[V]) -> list[R]:
+        """Take what was told, in order; return what is final."""
 
     def snapshot(self) -> bytes:
-        """The judge's versioned bytes."""
-        return self._judge.snapshot()
+        """The whole state as versioned bytes."""
 
 
-def judging_slos(rules: SloRules) -> Callable[[bytes | None], JudgingSlos]:
-    """Builder of the judge of promises."""
+class Hearing(StatefulBatchLogic[V, R, bytes]):
+    """One that hears."""
 
-    def build(state: bytes | None) -> JudgingSlos:
-        return JudgingSlos(SloJudge(rules) if state is None else SloJudge.restore(rules, state))
+    def __init__(self, hearer: Hearer[V, R]) -> None:
+        self._hearer = hearer
 
-    return build
+    def on_batch(self, values: list[V]) -> tuple[Iterable[R], bool]:
+        """Hear; say what is final."""
+        return self._hearer.hear(values), self.RETAIN
+
+    def snapshot(self) -> bytes:
+        """The hearer's versioned bytes."""
+        return self._hearer.snapshot()
+
+
+def hearing(
+    rules: S, make: Callable[[S], Hearer[V, R]], restore: Callable[[S, bytes], Hearer[V, R]]
+) -> Callable[[bytes | None], Hearing[V, R]]:
+    """Builder of those that hear: made anew, or from their bytes."""
+    return lambda state: Hearing(make(rules) if state is None else restore(rules, state))
 
 
 class Forgetting(StatefulBatchLogic[V, R, bytes]):
@@ -142,25 +149,25 @@ def closing(n_slots: int, rules: ShardRules, watcher: Watcher) -> Callable[[byte
 class Judge(Protocol):
     """A small deterministic function of closed panes, in order: what a judge step owns for one shard."""
 
-    def close(self, closed: Closed) -> list[WindowSamples]:
+    def close(self, closed: Closed) -> WindowsShown:
         """Take closed panes; return what they show."""
 
-    def shown(self) -> list[WindowSamples]:
+    def shown(self) -> WindowsShown:
         """What a page shows of it as it stands."""
 
     def snapshot(self) -> bytes:
         """The whole state as versioned bytes."""
 
 
-class Judging(StatefulBatchLogic[Closed, "WindowSamples", bytes]):
+class Judging(StatefulBatchLogic[Closed, "WindowsShown", bytes]):
     """A judge of one shard."""
 
     def __init__(self, judge: Judge) -> None:
         self._judge = judge
 
-    def on_batch(self, values: list[Closed]) -> tuple[Iterable[WindowSamples], bool]:
+    def on_batch(self, values: list[Closed]) -> tuple[Iterable[WindowsShown], bool]:
         """Judge what was closed."""
-        return [shown for closed in values for shown in self._judge.close(closed)], self.RETAIN
+        return [self._judge.close(closed) for closed in values], self.RETAIN
 
     def snapshot(self) -> bytes:
         """The judge's versioned bytes."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from flows.series import OperationLabels
     from flows.shard import Closed, ServiceFigures
     from flows.slo.judge import SloShown
-    from flows.windows import WindowSamples
+    from flows.window_samples import WindowSamples
 
 _FEWEST_CALLS = 10
 """A minute with fewer calls says nothing about a percentile."""

@@ -26,13 +26,15 @@ from flows.dense import DenseWindow
 from flows.series import OperationLabels
 from flows.snapshot import pack, unpack
 from flows.watermark import NEVER
+from flows.window_samples import WindowSamples, WindowsShown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flows.shard import Closed, Segment
 
-_VERSION = 1
+_VERSION = 2
+_BEFORE_UPTO = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class WindowRules:
     longest_short: int = 60
     dimensions: tuple[str, ...] = ()  # labels of the configured ones
     newest_only: bool = False  # of what is closed at once show the end (and minutes): a page has no past
+    judged: tuple[int, ...] = ()  # windows of whole minutes that judges get, each at multiples of itself, shown or not
 
     @property
     def short(self) -> tuple[int, ...]:
@@ -59,17 +62,13 @@ class WindowRules:
         return tuple(window for window in self.windows if window > self.longest_short)
 
 
-class WindowSamples(NamedTuple):
-    """A window of all operations of a shard at its end."""
+class _Merged(NamedTuple):
+    """Windows of at most a minute, all that are kept of one."""
 
-    end: int  # pane after its last
-    window: int  # length in panes
-    complete: bool  # False while the stream is younger than the window
-    operations: list[OperationLabels]  # (n,)
-    calls: np.ndarray  # (n,) int64, units of 2^-20 spans
-    errors: np.ndarray  # (n,) int64, likewise
-    quantiles: np.ndarray  # (n, n_quantiles) float64 seconds, NaN without spans
-    key: str  # of the shard
+    lengths: list[int]  # (n_windows,) panes
+    calls: np.ndarray  # (n_windows, n_operations) int64
+    errors: np.ndarray  # (n_windows, n_operations) int64
+    values: np.ndarray  # (n_windows, n_operations, n_quantiles) float64
 
 
 class Windows:
@@ -82,6 +81,7 @@ class Windows:
     def __init__(self, rules: WindowRules) -> None:
         self.rules = rules
         self.key = ""
+        self.upto = NEVER  # the shard has closed panes below
         self.position = NEVER
         self.first_pane = NEVER
         self._quantiles = np.array(rules.quantiles, np.int64)
@@ -92,22 +92,24 @@ class Windows:
         self._panes: deque[bytes] = deque(maxlen=max(rules.minute, *rules.short, 0))
         self._sliding = {window: DenseWindow(window) for window in rules.short if window > rules.minute}
         self._long = [DenseWindow(window // rules.minute) for window in rules.long]
+        self._dense = {**self._sliding, **dict(zip(rules.long, self._long, strict=True))}
         self._minutes: deque[bytes] = deque(maxlen=max((long.length for long in self._long), default=0))
         self._operations: dict[int, OperationLabels] = {}
         self._size = 0  # numbers of operations ever used; ended ones may still have panes in a ring
         self._alive: tuple[np.ndarray, list[OperationLabels]] | None = None
         self._was_shown = False
 
-    def close(self, closed: Closed) -> list[WindowSamples]:
+    def close(self, closed: Closed) -> WindowsShown:
         """Take what a shard closed, in order; returns the windows that are shown."""
         self.key = closed.key
         self.first_pane = closed.first_pane
-        samples: list[WindowSamples] = []
+        since, self.upto = self.upto, closed.upto
+        said = WindowsShown(self.key, since, self.upto, self.first_pane, closed.done, [], [])
         for segment in closed.segments:
-            samples += self._segment(segment, is_last=segment is closed.segments[-1])
-        return samples
+            self._segment(segment, said, is_last=segment is closed.segments[-1])
+        return said
 
-    def _segment(self, segment: Segment, *, is_last: bool) -> list[WindowSamples]:
+    def _segment(self, segment: Segment, said: WindowsShown, *, is_last: bool) -> None:
         if self.position == NEVER:
             self.position = segment.first
         self._skip(segment.first)
@@ -117,7 +119,11 @@ class Windows:
         self.position = segment.stop
         at_minute = segment.stop % self.rules.minute == 0  # the only moment at which long windows are shown
         wanted = is_last or at_minute or not self.rules.newest_only
-        return self._show(at_minute=at_minute, shown=wanted and segment.stop % self.rules.step == 0)
+        shown = wanted and segment.stop % self.rules.step == 0
+        if at_minute or shown:
+            merged = self._merge(at_minute=at_minute)
+            said.samples.extend(self._shown(merged, at_minute=at_minute) if shown else ())
+            said.judged.extend(self._judged(merged) if at_minute else ())
 
     def _skip(self, to: int) -> None:
         """Panes that no segment speaks of are empty, and nothing is shown in them."""
@@ -134,7 +140,7 @@ class Windows:
             self._take([b""] * (stop - self.position))
             self.position = stop
             if stop % minute == 0:
-                self._show(at_minute=True, shown=False)
+                self._merge(at_minute=True)
 
     def _take(self, runs: list[bytes]) -> None:
         """Panes that closed, oldest first."""
@@ -184,36 +190,30 @@ class Windows:
         bounds = [0, *ends.tolist()]
         return [data[bounds[i] : bounds[i + 1]] for i in range(n_panes)]
 
-    def _show(self, *, at_minute: bool, shown: bool) -> list[WindowSamples]:
-        if not (at_minute or shown):
+    def _shown(self, merged: _Merged, *, at_minute: bool) -> list[WindowSamples]:
+        """Every window that ends here, where there is a series, or was one the last time: its end is shown once."""
+        is_alive = bool(self._living()[1])
+        was_shown, self._was_shown = self._was_shown, is_alive
+        if not (is_alive or was_shown):
             return []
-        alive, labels = self._living()
-        samples = []
-        calls, errors, values, minute = self._merge(at_minute=at_minute)
-        if shown:
-            shown = bool(labels) or self._was_shown
-            self._was_shown = bool(labels)  # that the last of them ended is shown once
-        if shown:
-            for window in self.rules.short:
-                if window in self._sliding:
-                    samples.append(self._dense_sample(self._sliding[window], window))
-                else:
-                    w = self._lengths.tolist().index(window)
-                    samples.append(self._sample(window, labels, calls[w, alive], errors[w, alive], values[w, alive]))
-        if at_minute:
-            for long, window in zip(self._long, self.rules.long, strict=True):
-                long.slide(minute, _leaving(self._minutes, long.length), self._size)
-                if shown:
-                    samples.append(self._dense_sample(long, window))
-            self._minutes.append(minute)
-        return samples
+        windows = self.rules.short + (self.rules.long if at_minute else ())
+        return [self._window(window, merged) for window in windows]
 
-    def shown(self) -> list[WindowSamples]:
+    def _judged(self, merged: _Merged) -> list[WindowSamples]:
+        due = [window for window in self.rules.judged if self.position % window == 0]
+        return [self._window(window, merged) for window in due] if self._living()[1] else []
+
+    def _window(self, window: int, merged: _Merged) -> WindowSamples:
+        if window not in merged.lengths:
+            return self._dense_sample(self._dense[window], window)
+        alive, labels = self._living()
+        at = merged.lengths.index(window)
+        return self._sample(window, labels, merged.calls[at, alive], merged.errors[at, alive], merged.values[at, alive])
+
+    def shown(self) -> WindowsShown:
         """Every window as it stands: of short ones as of the last pane, of long ones as of the last minute."""
-        short = self._show(at_minute=False, shown=True)
-        return short + [
-            self._dense_sample(long, window) for long, window in zip(self._long, self.rules.long, strict=True)
-        ]
+        samples = self._shown(self._merge(at_minute=False), at_minute=True)
+        return WindowsShown(self.key, self.upto, self.upto, self.first_pane, False, samples, [])
 
     def _dense_sample(self, dense: DenseWindow, window: int) -> WindowSamples:
         alive, labels = self._living()
@@ -226,7 +226,8 @@ class Windows:
         complete = self.position - window >= self.first_pane
         return WindowSamples(self.position, window, complete, labels, calls, errors, values, self.key)
 
-    def _merge(self, *, at_minute: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, bytes]:
+    def _merge(self, *, at_minute: bool) -> _Merged:
+        """The shortest windows; at a minute also what long ones are made of, which goes into them."""
         panes = list(self._panes)[-self.rules.minute :]
         data = np.frombuffer(b"".join(panes), np.uint8)
         starts = np.zeros(len(panes) + 1, np.int64)
@@ -249,7 +250,12 @@ class Windows:
             self._minute_index if at_minute else -1,
             out,
         )
-        return calls, errors, values, out[:written].tobytes()
+        if at_minute:
+            minute = out[:written].tobytes()
+            for long in self._long:
+                long.slide(minute, _leaving(self._minutes, long.length), self._size)
+            self._minutes.append(minute)
+        return _Merged(self._lengths.tolist(), calls, errors, values)
 
     # State
 
@@ -262,12 +268,13 @@ class Windows:
                 "key": self.key,
                 "cuts": self.rules.grid.cuts_ns,
                 "dimensions": list(self.rules.dimensions),
+                "upto": self.upto,
                 "position": self.position,
                 "first_pane": self.first_pane,
                 "size": self._size,
                 "panes": list(self._panes),
                 "minutes": list(self._minutes),
-                "operations": [[number, *of[:3], list(of.dimensions)] for number, of in self._operations.items()],
+                "operations": [[number, *of.plain()] for number, of in self._operations.items()],
             },
         )
 
@@ -278,10 +285,11 @@ class Windows:
         Raises:
             SnapshotError: bytes of something else, or of a version this release does not read.
         """
-        fields = unpack(data, "windows", _VERSION)
+        fields = unpack(data, "windows", _VERSION, _BEFORE_UPTO)
         windows = cls(rules)
         windows.key = fields["key"]
         windows.position = fields["position"]
+        windows.upto = fields.get("upto", windows.position)
         windows.first_pane = fields["first_pane"]
         if fields["dimensions"] != list(rules.dimensions):
             return windows  # other dimensions make other operations, whose windows begin now
@@ -289,8 +297,8 @@ class Windows:
         again = _recelling(fields["cuts"], rules.grid)
         windows._panes.extend(map(again, fields["panes"]))
         windows._minutes.extend(map(again, fields["minutes"]))
-        for number, service, span_name, kind, dimensions in fields["operations"]:
-            windows._operations[number] = OperationLabels(service, span_name, kind, tuple(dimensions))
+        for number, *plain in fields["operations"]:
+            windows._operations[number] = OperationLabels.of(plain)
         for runs, dense in (
             *((windows._panes, sliding) for sliding in windows._sliding.values()),
             *((windows._minutes, long) for long in windows._long),

@@ -16,6 +16,7 @@ Examples:
   streamgauge replay traces.pb.zst
   streamgauge replay traces-1.json traces-2.json --from 2026-03-02T09:05:00Z --to 2026-03-02T09:10:00Z
   streamgauge replay traces.pb.zst --openmetrics history.om --step 1m
+  streamgauge replay traces.pb.zst --anomalies --samples scores.csv.gz
   streamgauge replay traces.pb.zst --slos 'slos/*.yaml' --seed history.seed.json --alerts alerts.jsonl
   zstdcat traces.pb.zst | streamgauge replay - --signal traces --json
 
@@ -66,6 +67,13 @@ def _replay(
         list[str] | None,
         typer.Option("--slos", metavar="GLOB", help="OpenSLO files whose promises are judged; repeatable."),
     ] = None,
+    anomalies: Annotated[
+        bool,
+        typer.Option(
+            "--anomalies",
+            help="Score latency, traffic and errors of what is served, where the configuration has no `anomalies`.",
+        ),
+    ] = False,
     alerts: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Append every alert's beginning and end, as JSON lines.")
     ] = None,
@@ -97,11 +105,12 @@ def _replay(
     """
     _check(recordings, start, end)
     from flows.config import load
+    from flows.config.anomalies import with_anomalies
     from flows.replay.command import replay
 
     replay(
         recordings,
-        config=load(config),
+        config=with_anomalies(load(config)) if anomalies else load(config),
         openmetrics=openmetrics,
         samples=samples,
         step_ns=step,

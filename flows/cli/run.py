@@ -111,7 +111,8 @@ def _promises(config: Config, patterns: Sequence[str]) -> tuple[Promise, ...]:
     loaded = load(patterns, [dimension.label for dimension in config.decoder_dimensions()])
     for warning in loaded.warnings:
         log.get("slos").warning("a part of an SLO is ignored", what=warning)
-    for warning in check_exclusions(exclusions(config.exclusions), loaded.promises):
+    is_scored = bool(config.anomalies)
+    for warning in check_exclusions(exclusions(config.exclusions), loaded.promises, is_scored=is_scored):
         log.get("slos").warning("a part of the configuration does nothing", what=warning)
     return loaded.promises
 

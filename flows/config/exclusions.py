@@ -1,4 +1,4 @@
-"""The section about maintenance: when events count for no SLO."""
+"""The section about maintenance: when events count for no SLO and teach no detector."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ class ExclusionSetting(Section):
     """One maintenance."""
 
     match: dict[str, Annotated[str, Field(min_length=1)]] = Field(
-        description="Labels that an SLO must have: `slo`, `service`, or its own; `{}` is every SLO."
+        description="Labels that an SLO must have (`slo`, `service`, or its own), or a series that is scored for "
+        "anomalies (`anomaly`, the rule's name, `service`, or its own); `{}` is all of them."
     )
     from_ns: Moment = Field(description="When it begins, event time: RFC 3339.")
     to_ns: Moment = Field(description="When it is over.")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field, model_validator
 
+from detectors.scale import QUANTILE_UNIT
 from flows.config.alerting import (
     AlertmanagerSetting,
     ExternalLabels,
@@ -13,6 +14,7 @@ from flows.config.alerting import (
     WebhookSetting,
     check_receivers,
 )
+from flows.config.anomalies import AnomalySetting, anomaly_rules
 from flows.config.exclusions import ExclusionSetting
 from flows.config.frozen import Frozen, fingerprint_of, frozen_settings
 from flows.config.live import (
@@ -80,7 +82,12 @@ class Config(Section):
         description="OpenSLO files, paths or globs, such as `slos/*.yaml`; `docs/slos.md` says what they hold.",
     )
     exclusions: Annotated[tuple[ExclusionSetting, ...], type_of_list] = Field(
-        default=(), max_length=1000, description="Maintenance, whose events count for no SLO: `{match, from, to}`."
+        default=(),
+        max_length=1000,
+        description="Maintenance, whose events count for no SLO and no anomaly: `{match, from, to}`.",
+    )
+    anomalies: Annotated[tuple[AnomalySetting, ...], type_of_list] = Field(
+        default=(), max_length=100, description="What is scored against its own past; nothing by default."
     )
     dead_letters: DeadLetters = Field(default_factory=DeadLetters, description="What is kept of undecodable records.")
     kafka: Kafka | None = Field(default=None, description="What a live run reads; a replay needs none.")
@@ -137,6 +144,11 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _anomalies_fit(self) -> Self:
+        anomaly_rules(self)
+        return self
+
+    @model_validator(mode="after")
     def _dead_letters_have_a_topic(self) -> Self:
         topic = self.dead_letters.topic
         if topic is None:
@@ -152,6 +164,11 @@ class Config(Section):
     def _receivers_differ(self) -> Self:
         check_receivers(self.alertmanagers, self.webhooks)
         return self
+
+    @property
+    def parts_per_million(self) -> tuple[int, ...]:
+        """The quantiles as windows take them, increasing."""
+        return tuple(sorted(round(quantile * QUANTILE_UNIT) for quantile in self.quantiles))
 
     @property
     def listen_address(self) -> tuple[str, int]:

@@ -47,7 +47,8 @@ def promised(config: Config, slos: Sequence[str], errors: Console) -> tuple[Prom
     loaded = load(patterns, [dimension.label for dimension in config.decoder_dimensions()])
     for warning in loaded.warnings:
         _warn(errors, warning)
-    for warning in check_exclusions(exclusions(config.exclusions), loaded.promises):
+    is_scored = bool(config.anomalies)
+    for warning in check_exclusions(exclusions(config.exclusions), loaded.promises, is_scored=is_scored):
         _warn(errors, warning)
     return loaded.promises
 

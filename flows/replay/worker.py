@@ -7,6 +7,7 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
 from exporters import csv_samples, openmetrics
+from flows.anomalies.table import score_rows
 from flows.decode.encodings import decoder
 from flows.emission import Slot
 from flows.engine import EmissionSource, Sinks, build
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from exporters.prometheus import Registry
+    from flows.anomalies.scored import Scored
     from flows.decode.batch import Decoder
     from flows.emission import Emission
     from flows.recording import Recording
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from flows.shard import Closed
     from flows.slo.judge import SloShown
     from flows.summary import Found
-    from flows.windows import WindowSamples
+    from flows.window_samples import WindowsShown
 
 
 class Worker:
@@ -58,14 +60,22 @@ class Worker:
         windows = [self._publisher.window_name(window) for window in self.rules.windows.windows]
         self._metrics = openmetrics.OpenMetricsSpool(folder / "openmetrics") if job.openmetrics else None
         quantiles = [quantile / 1_000_000 for quantile in self.rules.windows.quantiles]
-        self._table = csv_samples.CsvSpool(folder / "samples", dimensions, windows, quantiles) if job.samples else None
+        scored = self.rules.anomalies
+        self._signals = scored.signals if scored else ()
+        self._steps = {rule.name: rule.step for rule in scored.rules} if scored else {}
+        table = folder / "samples", dimensions, windows, quantiles
+        self._table = csv_samples.CsvSpool(*table, signals=self._signals) if job.samples else None
         folder.mkdir(parents=True, exist_ok=True)
         self._letters = (folder / "dead_letters.jsonl").open("w") if job.dead_letters else None
         self._letters_left = config.dead_letters.count
         source = EmissionSource(RecordingSource(self.recording, self._slot, stopped), LANES)
         self._links = config.links.links()
         sinks = Sinks(
-            LocalSink(self._read), LocalSink(self._closed), LocalSink(self._windows), slos=LocalSink(self._slos)
+            LocalSink(self._read),
+            LocalSink(self._closed),
+            LocalSink(self._windows),
+            slos=LocalSink(self._slos),
+            anomalies=LocalSink(self._anomalies),
         )
         self.flow = build(source, sinks, self.rules, is_stored=False)
 
@@ -105,14 +115,14 @@ class Worker:
             if self._registry is not None and samples:
                 self._show(key, "counters", [block for block in samples if block.at_ns == samples[-1].at_ns])
 
-    def _windows(self, items: list[tuple[str, WindowSamples]]) -> None:
-        for key, sample in items:
+    def _windows(self, items: list[tuple[str, WindowsShown]]) -> None:
+        for key, sample in ((key, sample) for key, said in items for sample in said.samples):
             self.summary.windows(sample)
             if self._table is not None:
                 self._table.append(
                     self._publisher.end_ns(sample.end),
                     self._publisher.window_name(sample.window),
-                    self._publisher.operations(sample),
+                    self._publisher.operations(sample.operations),
                     sample.calls >> 20,
                     sample.errors >> 20,
                     sample.quantiles,
@@ -133,6 +143,23 @@ class Worker:
             if self._metrics is not None and shown.end_ns % self.job.step_ns == 0:
                 for block in slo_samples(shown):
                     self._metrics.append(block)
+
+    def _anomalies(self, items: list[tuple[str, Scored]]) -> None:
+        for key, scored in items:
+            if scored.end_ns % self.job.step_ns:
+                continue
+            if self._table is not None:
+                for window, operations, scores in score_rows(scored, self._signals, self._steps):
+                    name, labels = self._publisher.window_name(window), self._publisher.operations(operations)
+                    self._table.append_scores(scored.end_ns, name, labels, scores.reshape(len(labels), -1))
+            if self._metrics is None and self._registry is None:
+                continue
+            samples = self._publisher.anomalies(scored)
+            if self._metrics is not None:
+                for block in samples:
+                    self._metrics.append(block)
+            if self._registry is not None:
+                self._show(key, "anomalies", samples)
 
     def _show(self, key: str, part: str, samples: list[Any]) -> None:
         assert self._registry is not None

@@ -22,17 +22,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from exporters.samples import Samples
+    from flows.anomalies.scored import Scored
     from flows.config import Config
     from flows.emission import Emission, Tally
     from flows.records import Partition
     from flows.rules import Rules
     from flows.shard import Closed, Shard
     from flows.slo.judge import SloShown
-    from flows.windows import WindowSamples
+    from flows.window_samples import WindowsShown
 
 _COUNTERS = "counters"
 _TALLIES = ("", "tallies")
 _SLOS = ("", "slos")
+_ANOMALIES = "anomalies"
 
 
 class Page(Watcher):
@@ -81,9 +83,9 @@ class Page(Watcher):
                     self.overflow[figures.service] = figures.overflowed
                 self.n_series[key] = len(samples[0].labels)
 
-    def windows(self, items: Iterable[tuple[str, WindowSamples]]) -> None:
+    def windows(self, items: Iterable[tuple[str, WindowsShown]]) -> None:
         """Show windows."""
-        newest = {(key, sample.window): sample for key, sample in items}
+        newest = {(key, sample.window): sample for key, said in items for sample in said.samples}
         for (key, window), sample in newest.items():
             self._put((key, f"window {window}"), self._publisher.windows(sample))
 
@@ -94,6 +96,12 @@ class Page(Watcher):
                 self._put(_SLOS, slo_samples(shown))
                 alerts = announce(shown.alerts, self._links, shown.end_ns) + bid_farewell(shown.farewells)
                 self._alerts = encode_alerts(alerts, slos_json(shown))
+
+    def anomalies(self, items: Iterable[tuple[str, Scored]]) -> None:
+        """Show the scores of each key as of its newest step."""
+        newest = dict(items)
+        for key, scored in newest.items():
+            self._put((key, _ANOMALIES), self._publisher.anomalies(scored))
 
     def heard(self, shard: Shard) -> None:
         """Remember where the shards are that live here."""
@@ -110,7 +118,8 @@ class Page(Watcher):
 
     def judge_restored(self, judge: Judge) -> None:
         """Show the windows as they were stored."""
-        self.windows((sample.key, sample) for sample in judge.shown())
+        shown = judge.shown()
+        self.windows([(shown.key, shown)])
 
     def _put(self, owner: Owner, samples: list[Samples]) -> None:
         with self._lock:

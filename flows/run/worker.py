@@ -91,6 +91,7 @@ class Worker:
             LocalSink(self.page.closed),
             LocalSink(self.page.windows),
             slos=LocalSink(self.page.slos),
+            anomalies=LocalSink(self.page.anomalies),
             dead_letters=DeadLetterSink(config),
         )
         self.flow = build(EmissionSource(self.source, config.kafka.slots), sinks, self.rules, self.page)

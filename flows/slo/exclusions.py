@@ -1,4 +1,4 @@
-"""Maintenance: spans of time whose events count nowhere, for the SLOs that are named."""
+"""Maintenance: spans of time whose events count nowhere, for the SLOs and series that are named."""
 
 from __future__ import annotations
 
@@ -10,21 +10,24 @@ from flows.errors import ConfigError
 from flows.slo.shown import service_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from flows.slo.promise import Promise
 
 
 class Exclusion(NamedTuple):
-    """Events from one time to another count nowhere for the SLOs that have all these labels."""
+    """Events from one time to another count nowhere for the SLOs and series that have all these labels."""
 
-    match: tuple[tuple[str, str], ...]  # `slo`, `service`, and the SLO's own labels; empty: all
+    match: tuple[tuple[str, str], ...]  # `slo`, `service`, the SLO's own labels, a series' labels; empty: all
     from_ns: int
     to_ns: int  # itself not in it
 
     def matches(self, promise: Promise, group: str) -> bool:
         """Whether it is about a promise, for one value of its `group-by`."""
-        labels = {**dict(promise.labels), "slo": promise.name, "service": service_of(promise, group)}
+        return self.covers({**dict(promise.labels), "slo": promise.name, "service": service_of(promise, group)})
+
+    def covers(self, labels: Mapping[str, str]) -> bool:
+        """Whether it is about what has these labels."""
         return all(labels.get(name) == value for name, value in self.match)
 
     def panes(self, pane_ns: int) -> tuple[int, int]:
@@ -75,8 +78,15 @@ class Excluded:
         return np.concatenate([np.zeros(0, np.int64), *now])
 
 
-def check_exclusions(exclusions: Sequence[Exclusion], promises: Sequence[Promise]) -> list[str]:
+def check_exclusions(
+    exclusions: Sequence[Exclusion], promises: Sequence[Promise], *, is_scored: bool = False
+) -> list[str]:
     """Warnings about exclusions that are about no SLO.
+
+    Args:
+        exclusions: all there are.
+        promises: likewise.
+        is_scored: whether series are scored for anomalies, which an exclusion may be about instead.
 
     Raises:
         ConfigError: of two SLOs that count the same one is excluded and the other is not: they have one row of counts.
@@ -93,7 +103,7 @@ def check_exclusions(exclusions: Sequence[Exclusion], promises: Sequence[Promise
                     "both count the same events, which are counted once",
                     "Match both, or neither.",
                 )
-        if not matched:
+        if not matched and not is_scored:
             warnings.append(f"exclusions[{i}] matches no SLO")
     return warnings
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from flows.emission import Emission
     from flows.shard import Closed
     from flows.slo.promise import Promise
-    from flows.windows import WindowSamples
+    from flows.window_samples import WindowsShown
 
 
 class Counted(NamedTuple):
@@ -111,7 +111,7 @@ def count(
             judge.hear([tell_judge(item)[1]])
             summary.found.upto_ns = judge.position * rules.time.pane_ns
 
-    def windows(_: list[tuple[str, WindowSamples]]) -> None:
+    def windows(_: list[tuple[str, WindowsShown]]) -> None:
         """They are not asked for."""
 
     flow = build(

@@ -56,6 +56,20 @@ class TestTable:
             '2023-11-14T22:13:20Z,cart,"GET /a,b",SPAN_KIND_SERVER,/a,1m,7,3,1.75,3.5,7\n'
         )
 
+    def test_scores_stand_beside_their_window_also_where_it_has_no_span(self, tmp_path):
+        spools = [CsvSpool(tmp_path / name, (), ("1m",), QUANTILES, signals=("p95", "rate")) for name in "ab"]
+        add(spools[0], START, "1m", [operation("cart")], calls=4)
+        scores = np.array([[0.5, 1.0, 2.0, np.nan, np.nan, np.nan]])
+        spools[1].append_scores(START, "1m", [operation("cart")], scores)
+        spools[1].append_scores(START, "1m", [operation("mail")], scores[:, ::-1])
+        for spool in spools:
+            spool.close()
+        merge([tmp_path / "a", tmp_path / "b"], tmp_path / "x.csv")
+        cart, mail = rows_of(tmp_path / "x.csv")
+        columns = ("calls", "p95", "p95_score", "p95_lower", "p95_upper", "rate_score", "rate_lower", "rate_upper")
+        assert [cart[column] for column in columns] == ["4", "2", "0.5", "1", "2", "", "", ""]
+        assert [mail[column] for column in columns] == ["0", "", "", "", "", "2", "1", "0.5"]
+
     def test_rows_are_sorted_by_time_then_window_then_operation(self, tmp_path):
         spool = spool_in(tmp_path / "spool")
         for second in (30, 10, 20):

@@ -23,6 +23,7 @@ from flows.records import NO_TIMESTAMP, Partition, Records
 from flows.series import OVERFLOW, SHARDS, SeriesLabels, shard_of
 from flows.shard import Shard, ShardRules
 from flows.watermark import TimeRules
+from flows.window_samples import WindowSamples
 from flows.windows import WindowRules, Windows
 from tests.oracle import Answers, Asked, Record, Span, oracle
 
@@ -30,7 +31,8 @@ PANE, MINUTE, EXPIRY = 10, 4, 14
 TIME = TimeRules(pane_ns=PANE, lateness_ns=PANE, max_future_ns=300, max_age_ns=2_000)
 GRID = Grid([5, 100])
 QUANTILES = (500_000, 950_000)
-SHORT, LONG = (2, 5), (12,)
+SHORT, LONG = (2, 4, 5), (12,)
+JUDGED = (4, 12)
 
 
 class _Text(Text):
@@ -107,8 +109,11 @@ def rules() -> ShardRules:
 
 ASKED = Asked(TIME, GRID, 5, SHORT, LONG, MINUTE, QUANTILES, EXPIRY)
 WINDOW_RULES = WindowRules(
-    grid=GRID, windows=(*SHORT, *LONG), quantiles=QUANTILES, minute=MINUTE, step=1, longest_short=5
+    grid=GRID, windows=(*SHORT, *LONG), quantiles=QUANTILES, minute=MINUTE, step=1, longest_short=5, judged=JUDGED
 )
+
+WindowKey = tuple[int, int, tuple[str, str]]
+Window = tuple[int, int, tuple[float, ...]]
 
 
 class Engine:
@@ -117,6 +122,7 @@ class Engine:
     def __init__(self, partitions: list[list[Record]], rng: random.Random, shard_rules: ShardRules) -> None:
         self.rng = rng
         self.rules = shard_rules
+        self.window_rules = WINDOW_RULES
         self.partitions = partitions
         self.table = {
             f"{p}-{i}".encode(): record for p, records in enumerate(partitions) for i, record in enumerate(records)
@@ -125,12 +131,13 @@ class Engine:
         self.slots = [self._slot(p) for p in range(len(partitions))]
         self.folder = self._folder()
         self.shards = [Shard(len(partitions), shard_rules) for _ in range(SHARDS)]
-        self.windows = [Windows(WINDOW_RULES) for _ in range(SHARDS)]
+        self.windows = [Windows(self.window_rules) for _ in range(SHARDS)]
         self.overflow = Shard(SHARDS, shard_rules)
         self.tell = gather_overflow(TIME)
         self.counters: dict[SeriesLabels, tuple[int, int, int]] = {}
         self.labels: dict[tuple[int, int], SeriesLabels] = {}
-        self.samples: dict[tuple[int, int, tuple[str, str]], tuple[int, int, tuple[float, ...]]] = {}
+        self.samples: dict[WindowKey, Window] = {}
+        self.judged: dict[WindowKey, Window] = {}
         self.elsewhere = 0
 
     def _slot(self, number: int) -> Slot:
@@ -149,7 +156,7 @@ class Engine:
             slot.restore(state)
         self.folder = self._folder()
         self.shards = [Shard.restore(len(self.slots), self.rules, shard.snapshot()) for shard in self.shards]
-        self.windows = [Windows.restore(WINDOW_RULES, windows.snapshot()) for windows in self.windows]
+        self.windows = [Windows.restore(self.window_rules, windows.snapshot()) for windows in self.windows]
         self.overflow = Shard.restore(SHARDS, self.rules, self.overflow.snapshot())
 
     def run(self, crashes: bool = True) -> Answers:
@@ -193,18 +200,23 @@ class Engine:
             if closed is None:
                 continue
             self._note(shard, closed)
-            for sample in self.windows[shard].close(closed):
-                for i, operation in enumerate(sample.operations):
-                    key = (sample.end, sample.window, (operation.service, operation.span_name))
-                    assert key not in self.samples, "a window was shown twice"
-                    shown = tuple(-1.0 if value != value else value for value in sample.quantiles[i].tolist())
-                    self.samples[key] = (int(sample.calls[i]), int(sample.errors[i]), shown)
+            said = self.windows[shard].close(closed)
+            self._keep(said.samples, self.samples)
+            self._keep(said.judged, self.judged)
             strays.append(self.tell((f"{shard:02d}", closed))[1])
         closed = self.overflow.hear(strays) if strays else None
         for segment in closed.segments if closed is not None else []:
             self.elsewhere += int(
                 segment.rows.cell_weight[segment.rows.cell_starts[0] : segment.rows.cell_starts[-1]].sum()
             )
+
+    def _keep(self, samples: list[WindowSamples], kept: dict[WindowKey, Window]) -> None:
+        for sample in samples:
+            for i, operation in enumerate(sample.operations):
+                key = (sample.end, sample.window, (operation.service, operation.span_name))
+                assert key not in kept, "a window was shown twice"
+                shown = tuple(-1.0 if value != value else value for value in sample.quantiles[i].tolist())
+                kept[key] = (int(sample.calls[i]), int(sample.errors[i]), shown)
 
     def _note(self, shard: int, closed) -> None:
         for segment in closed.segments:
@@ -232,6 +244,32 @@ def test_any_cuts_interleaving_and_crashes_give_the_oracles_answers(what: int, h
     """Late spans, counters, windows: equal to one undisturbed pass."""
     partitions = stream(what)
     assert_equal(Engine(partitions, random.Random(how), rules()).run(), oracle(partitions, ASKED))
+
+
+class _Windows(Engine):
+    """An engine of whose counters nobody asks."""
+
+    def _note(self, shard: int, closed) -> None:
+        pass
+
+
+def judged(windows: dict[WindowKey, Window]) -> dict[WindowKey, Window]:
+    """What judges get of windows that are shown at every pane."""
+    return {key: value for key, value in windows.items() if key[1] in JUDGED and key[0] % key[1] == 0}
+
+
+@given(st.integers(0, 2**32), st.integers(0, 2**32), st.sampled_from([1, 2, 12]), st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_judges_get_every_window_at_multiples_of_itself_however_little_is_shown(
+    what: int, how: int, step: int, newest_only: bool
+) -> None:
+    """A replay that shows little, a live page, crashes: judges hear the same."""
+    partitions = stream(what)
+    engine = _Windows(partitions, random.Random(how), replace(rules(), step=step, newest_only=newest_only))
+    engine.window_rules = replace(WINDOW_RULES, step=step, newest_only=newest_only)
+    engine.windows = [Windows(engine.window_rules) for _ in range(SHARDS)]
+    engine.run()
+    assert engine.judged == judged(oracle(partitions, ASKED).windows)
 
 
 @pytest.mark.slow

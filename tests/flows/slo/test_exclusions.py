@@ -103,6 +103,7 @@ def test_an_exclusion_that_is_about_nothing_is_warned_of() -> None:
     assert check_exclusions([Exclusion((("slo", "availabilty"),), 0, 1)], [CRITICAL]) == [
         "exclusions[0] matches no SLO"
     ]
+    assert check_exclusions([Exclusion((("anomaly", "web"),), 0, 1)], [CRITICAL], is_scored=True) == []
 
 
 def test_of_two_slos_that_count_the_same_not_one_alone_can_be_excluded() -> None:
