@@ -64,7 +64,7 @@ docs: setup ## write the pages anew that are made from the code
 
 .PHONY: lock
 lock: ## pin the dependencies anew (needs uv)
-	uv --quiet pip compile pyproject.toml --group dev --extra plot --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --output-file requirements.lock
+	uv --quiet pip compile pyproject.toml --group dev --extra plot --extra notebook --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --output-file requirements.lock
 
 .PHONY: clean
 clean: ## remove what the targets made
