@@ -21,7 +21,7 @@ import numpy as np
 from detectors.anomaly_evidence import FULL
 from detectors.anomaly_kernel import advance
 from detectors.anomaly_state import REASONS, WEIGHT, State, rates
-from detectors.local_time import local_seconds
+from detectors.local_time import is_zone, local_seconds
 
 MAGIC = b"SGAN"
 VERSION = 1
@@ -67,6 +67,8 @@ class AnomalySettings:
                 raise ValueError(f"{field.name} is {value!r}; a positive number is expected")
         if self.direction not in ("up", "down", "both"):
             raise ValueError(f"direction is {self.direction!r}; it is up, down or both")
+        if not is_zone(self.zone):
+            raise ValueError(f"zone is {self.zone!r}; a zone of the IANA database is expected, Europe/Berlin or UTC")
         if not self.miss < 1:
             raise ValueError(f"miss is {self.miss!r}; it is a share of all values, below 1")
         if self.accept < 2 * self.episode or self.patience <= self.accept:

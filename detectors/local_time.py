@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import lru_cache
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 
@@ -13,6 +13,19 @@ QUARTER = 900
 
 MONDAY = 4 * 86_400
 """The first Monday after the epoch, in seconds."""
+
+
+def is_zone(name: str) -> bool:
+    """Whether the IANA time zone database has a zone of this name.
+
+    >>> is_zone("Europe/Berlin"), is_zone("Mars/Olympus")
+    (True, False)
+    """
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, ZoneInfoNotFoundError):  # also where the name is a path, or a folder of zones
+        return False
+    return True
 
 
 @lru_cache(maxsize=65_536)

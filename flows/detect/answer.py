@@ -17,7 +17,6 @@ from flows.errors import OutputError, UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from detectors.anomaly import Judged
     from flows.detect.series import Series
 
 COLUMNS = ("timestamp", "value", "score", "lower", "upper", "alert")
@@ -32,11 +31,6 @@ class Answer(NamedTuple):
     lower: np.ndarray
     upper: np.ndarray
     alert: np.ndarray  # bool
-
-    @classmethod
-    def of(cls, series: Series, judged: Judged, alert: np.ndarray) -> Answer:
-        """Of a bank's first series."""
-        return cls(series, judged.score[:, 0], judged.lower[:, 0], judged.upper[:, 0], alert)
 
 
 def write_csv(answer: Answer, path: Path) -> str:

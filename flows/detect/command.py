@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
-from zoneinfo import available_timezones
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
-from detectors.anomaly import PRESETS, AnomalyBank, AnomalySettings, Judged
-from detectors.episodes import raised
+from detectors import detection
 from flows.detect.answer import Answer, draw, table, write_csv
-from flows.detect.series import Series, read_series
+from flows.detect.series import read_series
 from flows.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_ROWS = 20_000
-"""Scored at once, between two looks at the progress."""
+    from detectors.detection import Detection
+    from flows.detect.series import Series
 
-_NEIGHBOURS = 1.5
-"""Steps: rows that follow each other are one episode, however far apart they are."""
-
-_FIRST_ROWS = 10
 _SECOND = 1_000_000_000
 
 
@@ -45,19 +39,13 @@ def detect(
     Raises:
         InputError: it cannot be read.
         DataError: it holds no series.
-        UsageError: there is no such time zone, or no such kind of picture.
+        UsageError: a setting is not what it should be, or there is no such kind of picture.
         OutputError: a file cannot be written.
     """
     errors = Console(stderr=True)
-    if zone not in available_timezones():
-        raise UsageError(f"--zone {zone}", "a zone of the IANA database is expected", "Write Europe/Berlin, or UTC.")
     series = read_series(path)
-    step = _step_seconds(series) if step_ns is None else step_ns / _SECOND
-    settings = replace(PRESETS[preset], step=step, zone=zone)
-    judged = _score(series, settings, errors)
-    apart = max(settings.episode, _NEIGHBOURS * step)
-    alert = raised(series.times_ns, judged.score[:, 0], threshold, round(apart * _SECOND))
-    answer = Answer.of(series, judged, alert)
+    found = _score(series, errors, preset=preset, zone=zone, threshold=threshold, step=step_ns and step_ns / _SECOND)
+    answer = Answer(series, found.score, found.lower, found.upper, found.alert)
     if out is not None:
         errors.print(write_csv(answer, out), highlight=False)
     if picture is not None:
@@ -65,24 +53,13 @@ def detect(
     _show(answer, top)
 
 
-def _step_seconds(series: Series) -> float:
-    """Between the first values: what comes later must not change how these are scored."""
-    steps = np.diff(series.times_ns[: _FIRST_ROWS + 1])
-    steps = steps[steps > 0]
-    return float(np.median(steps)) / _SECOND if len(steps) else AnomalySettings.step
-
-
-def _score(series: Series, settings: AnomalySettings, errors: Console) -> Judged:
-    try:
-        bank = AnomalyBank(settings, 1)
-        pieces = []
-        with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
-            for first in progress.track(range(0, len(series.values), _ROWS), description="scoring"):
-                rows = slice(first, first + _ROWS)
-                pieces.append(bank.run(series.times_ns[rows], series.values[rows, None]))
-    except ValueError as error:  # of settings, whose words are meant for people
-        raise UsageError(str(error)) from error
-    return Judged(*(np.concatenate(columns) for columns in zip(*pieces, strict=True)))
+def _score(series: Series, errors: Console, **options: Any) -> Detection[np.ndarray]:
+    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
+        track = partial(progress.track, description="scoring")
+        try:
+            return detection.detect(series.values, series.times_ns, progress=track, **options)
+        except ValueError as error:  # of settings, whose words are meant for people
+            raise UsageError(str(error)) from error
 
 
 def _show(answer: Answer, top: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import json
 import xml.etree.ElementTree as ET
 from datetime import UTC, datetime, timedelta
@@ -12,9 +13,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from detectors.anomaly import PRESETS
+from detectors import PRESETS, THRESHOLD
 from flows.cli.app import app
-from flows.cli.detect import Preset
+from flows.cli.detect import Preset, _detect
 from flows.detect.series import read_series
 from flows.errors import DataError, InputError, StreamgaugeError, UsageError
 
@@ -69,9 +70,10 @@ def test_every_row_comes_back_in_order_with_its_score_and_the_spike_is_one_alert
     assert "1 alerts" in said
 
 
-def test_the_command_knows_the_detectors_presets() -> None:
-    """It lists them without loading a compiler."""
+def test_the_command_knows_the_detectors_presets_and_threshold() -> None:
+    """It shows them without loading a compiler."""
     assert [each.value for each in Preset] == list(PRESETS)
+    assert inspect.signature(_detect).parameters["threshold"].default == THRESHOLD
 
 
 def test_a_range_query_gives_the_same_alerts_as_the_table(table: Path, values: np.ndarray, tmp_path: Path) -> None:
@@ -154,7 +156,11 @@ def test_what_is_no_series_is_said_with_what_was_found(content: bytes, words: st
     ("arguments", "error", "words"),
     [
         (["{folder}/none.csv"], InputError, "none.csv: No such file or directory"),
-        (["{table}", "--zone", "Mars/Olympus"], UsageError, "--zone Mars/Olympus; a zone of the IANA database"),
+        (
+            ["{table}", "--zone", "Mars/Olympus"],
+            UsageError,
+            "zone is .Mars/Olympus.; a zone of the IANA database is expected",
+        ),
         (["{table}", "--plot", "{folder}/x.doc"], UsageError, "a picture ends in .png"),
         (["{table}", "--out", "{folder}/none/x.csv"], StreamgaugeError, "none/x.csv: No such file"),
     ],
