@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from typing import TYPE_CHECKING, Any
 
 import nbformat
@@ -13,7 +14,11 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from typer.testing import CliRunner
 
+from detectors import AnomalySettings
+from flows.anomalies.score import settings_of
 from flows.cli.app import app
+from flows.config import load
+from flows.config.anomalies import anomaly_rules
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,12 +40,13 @@ def read(repository: Path) -> Any:
     return nbformat.read(repository / NOTEBOOK, as_version=4)
 
 
-def executed(repository: Path, folder: Path, *, then: str = "", **parameters: Any) -> Any:
-    """The notebook after a run in a folder, with other parameters and a cell more at its end."""
+def executed(repository: Path, folder: Path, *, chosen: str = "ONE", then: str = "", **parameters: Any) -> Any:
+    """The notebook after a run in a folder, with other parameters, one choice and a cell more at its end."""
     notebook = read(repository)
-    (at,) = (i for i, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", []))
     changes = "\n".join(f"{name} = {value!r}" for name, value in parameters.items())
-    notebook.cells.insert(at + 1, nbformat.v4.new_code_cell(changes))
+    for tag, source in {"parameters": changes, "chosen": f"CHOSEN = {chosen}"}.items():
+        (at,) = (i for i, cell in enumerate(notebook.cells) if tag in cell.metadata.get("tags", []))
+        notebook.cells.insert(at + 1, nbformat.v4.new_code_cell(source))
     notebook.cells.append(nbformat.v4.new_code_cell(then))
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": folder}}).execute()
     return notebook
@@ -145,6 +151,26 @@ def slow(row: dict[str, str], signal: str) -> float:
     if not calls:
         return float("nan")
     return errors / calls if signal == "error_ratio" else float(row[signal])
+
+
+@pytest.mark.slow
+def test_what_is_kept_is_a_configuration_by_which_run_has_the_same_detector(
+    repository: Path, samples: Path, tmp_path: Path
+) -> None:
+    then = "Path('settings.json').write_text(json.dumps(vars(answers['other'].settings)))"
+    executed(repository, tmp_path, SAMPLES=str(samples), SIGNAL="error_ratio", chosen="OTHER", then=then)
+    config = load(tmp_path / "anomalies.yaml")
+    rules = anomaly_rules(config)
+    assert rules is not None
+    (rule,) = rules.rules
+    settings = AnomalySettings(**json.loads((tmp_path / "settings.json").read_text()))
+    assert settings_of(rule, "error_ratio", config.time.pane_ns) == settings
+    assert rule.signals == ("error_ratio",)
+    assert {(matcher.label, matcher.values) for matcher in rule.selector.matchers} == {
+        ("service_name", ("auth",)),
+        ("span_name", ("auth.v1.Auth/Check",)),
+        ("span_kind", ("SPAN_KIND_SERVER",)),
+    }
 
 
 @pytest.mark.slow
