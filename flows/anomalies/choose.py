@@ -47,7 +47,7 @@ class Chooser:
         self.watermark = Watermark(_SOURCES, TimeRules(pane_ns=1, lateness_ns=0))
         self.position = NEVER  # what ends up to here is told, or never will be
         self.whole_from = NEVER  # a step that begins before is no whole one
-        self._silent = 0  # minutes after the position in which nothing was called
+        self._silent = 0  # minutes after the position in which nothing was called; counted again after a restart
         self._in_gap = False
         self._minutes = Minutes()
         self._pools = [Pool(rule, rules.pane_ns) for rule in rules.rules]
@@ -165,7 +165,6 @@ class Chooser:
                 "windows": list(self.rules.windows),
                 "position": self.position,
                 "whole_from": self.whole_from,
-                "silent": self._silent,
                 "in_gap": self._in_gap,
                 "watermark": self.watermark.snapshot(),
                 "minutes": self._minutes.snapshot(),
@@ -183,7 +182,7 @@ class Chooser:
         fields = unpack(data, "anomalies", _VERSION)
         chooser = cls(rules)
         chooser.position, chooser.whole_from = fields["position"], fields["whole_from"]
-        chooser._silent, chooser._in_gap = fields["silent"], fields["in_gap"]
+        chooser._in_gap = fields["in_gap"]
         chooser.watermark.restore(fields["watermark"])
         if fields["dimensions"] == list(rules.dimensions):
             chooser._minutes.restore(fields["minutes"])
