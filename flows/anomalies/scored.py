@@ -19,12 +19,16 @@ class ScoredSeries(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """What one key scored at the end of a step; every key tells of every step, also without a series."""
+    """What one key scored at the end of a step; every key tells of every step, also without a series.
+
+    Of a gap of the stream it tells once, when that is long enough to be one, all series excluded; then nothing until
+    the stream is back. Series of rules whose step does not end then are not in it.
+    """
 
     key: int
     n_keys: int
     end_ns: int
-    done: bool  # nothing follows
+    done: bool  # nothing follows; not said where the stream ends after the step, or in silence
     series: list[ScoredSeries]  # (n,) in a stable order
     value: np.ndarray  # (n,) float64: seconds, calls per second, a ratio; NaN where there is none, as in the next four
     score: np.ndarray  # (n,) float64: 0 ordinary … 1

@@ -13,7 +13,7 @@ from flows.config.scalars import Count, Duration, lasting
 from flows.config.sections import MINUTE_NS, Section, type_of_list
 from flows.errors import ConfigError
 from flows.slo.place import Place, SloError
-from flows.slo.selector import parse_selector
+from flows.slo.selector import DEFAULT_KINDS, parse_selector
 from flows.units import DURATION_UNITS, format_duration
 
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from flows.slo.selector import Selector
 
 HOUR_NS, DAY_NS = DURATION_UNITS["h"], DURATION_UNITS["d"]
+
+SERVED = (*DEFAULT_KINDS, "SPAN_KIND_UNSPECIFIED")
+"""What is served, or does not say: whoever writes no kinds writes them nowhere."""
 
 Values = str | list[str]
 
@@ -32,8 +35,8 @@ class AnomalySetting(Section):
     match: dict[str, Values | dict[str, Values]] = Field(
         default_factory=dict,
         description="Which operations, as an SLO selects them: `{service_name: web, span_name: {regex: …}}`; those "
-        "that are served (kinds server, consumer) unless it speaks of kinds. An operation is scored by the first rule "
-        "that matches it.",
+        "that are served (kinds server, consumer, unspecified) unless it speaks of kinds. An operation is scored by "
+        "the first rule that matches it.",
     )
     signals: Annotated[tuple[Literal["p50", "p95", "rate", "error_ratio"], ...], type_of_list] = Field(
         default=("p95", "rate", "error_ratio"),
@@ -144,6 +147,6 @@ def _selector(i: int, setting: AnomalySetting, dimensions: tuple[str, ...]) -> S
         found, expected = "a label of single spans", "an operation has all of its statuses"
         raise ConfigError(f"anomalies[{i}].match.status_code", found, expected, "Score its error_ratio.")
     try:
-        return parse_selector(setting.match, place, dimensions).with_default_kinds()
+        return parse_selector(setting.match, place, dimensions).with_default_kinds(SERVED)
     except SloError as error:
         raise ConfigError(error.path, error.found, error.expected, error.hint) from error

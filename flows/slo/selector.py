@@ -90,11 +90,11 @@ class Selector:
         lists = [set(each.values) for each in self.matchers if each.label == label and each.matching == "in"]
         return tuple(sorted(set.intersection(*lists))) if lists else None
 
-    def with_default_kinds(self) -> Selector:
+    def with_default_kinds(self, kinds: tuple[str, ...] = DEFAULT_KINDS) -> Selector:
         """The same, of what is served only, unless the selector speaks of kinds itself."""
         if any(each.label == "span_kind" for each in self.matchers):
             return self
-        return Selector(self.signal, tuple(sorted((*self.matchers, Matcher("span_kind", "in", DEFAULT_KINDS)))))
+        return Selector(self.signal, tuple(sorted((*self.matchers, Matcher("span_kind", "in", kinds)))))
 
     def __str__(self) -> str:
         parts = (f"{each.label}{_SIGNS[each.matching]}{'|'.join(each.values)}" for each in self.matchers)

@@ -27,7 +27,7 @@ def test_a_rule_needs_a_name_alone_and_scores_what_is_served() -> None:
     assert rules.windows.judged == (12,)
     assert rules.anomalies.rules[0].signals == ("p95", "rate", "error_ratio")
     kinds = [rules.anomalies.rule_of(OperationLabels("web", "get", kind, ())) for kind in range(6)]
-    assert kinds == [-1, -1, 0, -1, -1, 0]  # server and consumer
+    assert kinds == [0, -1, 0, -1, -1, 0]  # unspecified, server, consumer
 
 
 def test_a_selector_is_over_labels_and_dimensions_and_may_speak_of_kinds() -> None:

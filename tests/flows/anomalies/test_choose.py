@@ -128,6 +128,13 @@ def test_the_minute_in_which_the_stream_begins_is_not_scored() -> None:
     assert {each.end_ns for each in chosen} == {(BEGIN + 2) * MINUTE_NS}
 
 
+def test_the_last_step_of_an_ended_stream_says_so() -> None:
+    feed = Feed()
+    feed.hear([part for key in keys() for part in feed.parts(key, [{"web get": Called(1)}] * 3, done=True)])
+    assert {each.end_ns for each in feed.told if each.done} == {(BEGIN + 3) * MINUTE_NS}
+    assert [each.done for each in feed.told].count(True) == SCORE_KEYS
+
+
 @pytest.mark.parametrize("silent", [1, 4])
 def test_a_short_silence_of_the_whole_stream_is_a_part_of_it(silent: int) -> None:
     feed = Feed()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,8 +45,8 @@ def churning(seed: int, n: int) -> list[Minute]:
     while len(minutes) < n:
         awake ^= {rng.choice(names)}
         minutes += [{name: calm[len(minutes)][name] for name in sorted(awake)}] * rng.randint(1, 20)
-        if rng.random() < 0.1:
-            minutes += [{}] * rng.choice([1, 3, 12])
+        if rng.random() < 0.4:
+            minutes += [{}] * rng.choice([1, 3, 7])
     return minutes[:n]
 
 
@@ -77,7 +76,7 @@ def test_any_order_cuts_and_crashes_give_the_same_to_the_last_bit(rules: tuple[A
     other = disturbed(rules, minutes, seed)
     assert {(each.key, each.end_ns) for each in other.told} == {(each.key, each.end_ns) for each in feed.told}
     assert repr(sorted(other.found.items())) == repr(sorted(feed.found.items()))
-    assert Counter(each.done for each in other.told)[True] == 16
+    assert {each.end_ns for each in other.told if each.done} <= {max(each.end_ns for each in feed.told)}
 
 
 def test_scores_are_those_of_the_detector_over_the_same_values() -> None:
