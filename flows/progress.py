@@ -49,7 +49,7 @@ class Progress:
 
     def watch(self, state: Callable[[], tuple[int, Found]]) -> None:
         """Show the state some times a second."""
-        from flows.report import clock
+        from flows.readable import clock
 
         begun = monotonic()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rich.box import SIMPLE_HEAD
@@ -12,6 +11,7 @@ from rich.table import Table
 
 from detectors.scale import QUANTILE_UNIT
 from flows.decode.batch import KINDS
+from flows.readable import clock, seconds
 from flows.units import format_duration
 
 if TYPE_CHECKING:
@@ -31,30 +31,6 @@ def screen() -> Console:
     """Standard output; a file or a pipe has no width of its own."""
     out = Console()
     return out if out.is_terminal else Console(width=_PIPED_WIDTH)
-
-
-def clock(ns: int) -> str:
-    """Event time to the second, UTC.
-
-    >>> clock(1_772_442_000_000_000_000)
-    '2026-03-02 09:00:00'
-    """
-    return datetime.fromtimestamp(ns // 1_000_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def seconds(value: float) -> str:
-    """A duration with three digits and the unit that people would choose.
-
-    >>> seconds(0.01234), seconds(2.5), seconds(0.0000021), seconds(float("nan"))
-    ('12.3 ms', '2.50 s', '2.10 µs', '–')
-    """
-    if value != value:
-        return "–"
-    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-        if value >= size:
-            scaled = value / size
-            return f"{scaled:.{2 if scaled < 10 else 1 if scaled < 100 else 0}f} {unit}"
-    return f"{value * 1e9:.0f} ns"
 
 
 class Trouble(NamedTuple):

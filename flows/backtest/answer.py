@@ -11,7 +11,7 @@ from detectors.chance import rate_interval, share_interval
 from detectors.recall import DAY_NS, UNSEEN
 from detectors.spells import total_ns
 from exporters.alerts import rfc3339
-from flows.report import clock
+from flows.readable import clock
 from flows.units import format_duration
 
 if TYPE_CHECKING:

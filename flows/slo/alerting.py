@@ -8,7 +8,7 @@ import numpy as np
 
 from detectors.evaluation import TierState, evaluate
 from detectors.tiers import MINUTE_NS
-from flows.slo.machine import Machine
+from flows.machine import Machine
 from flows.slo.shown import SloAlert
 from flows.watermark import NEVER
 
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
 SPENT = (50, 90, 100)
 """Per cent of the budget at which an alert says so."""
-
-RESOLVED_FOR_NS = 20 * MINUTE_NS
-"""How long an alert that ended is still told of: longer than whoever sends it repeats it."""
 
 _SEVERITIES: tuple[Severity, ...] = ("critical", "warning")
 _ABSENT = "absent"
@@ -78,7 +75,7 @@ def alerts(lines: Lines, end_ns: int) -> list[SloAlert]:
         _alert(line, key, machine)
         for line in lines.all
         for key, machine in line.machines.items()
-        if machine.is_firing or (machine.ends_at_ns != NEVER and end_ns - machine.ends_at_ns <= RESOLVED_FOR_NS)
+        if machine.is_told(end_ns)
     ]
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from exporters.alerts import Alert, alert
 from exporters.links import About
+from flows.readable import percent
 from flows.units import format_duration
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from flows.slo.farewell import Farewell
     from flows.slo.judge import SloAlert
 
-_AROUND_NS = 15 * 60_000_000_000
+AROUND_NS = 15 * 60_000_000_000
 """How much time before an alert its links show."""
 
 
@@ -55,7 +56,7 @@ def _alert(of: SloAlert, links: Links, at_ns: int) -> Alert:
         objective=promise.objective_name,
         alertname=of.name,
         severity=of.severity,
-        from_ns=of.starts_at_ns - _AROUND_NS,
+        from_ns=of.starts_at_ns - AROUND_NS,
         to_ns=of.ends_at_ns or at_ns,
     )
     summary, description = _says(of)
@@ -79,21 +80,12 @@ def _says(of: SloAlert) -> tuple[str, str]:
     if of.name == "SLOBudgetSpent":
         left = float(says.get("remaining", "nan"))
         summary = f"{name}: {of.spent} % of the error budget is spent"
-        return summary, f"{_percent(max(left, 0.0))} of the budget of {promised} is left."
+        return summary, f"{percent(max(left, 0.0))} of the budget of {promised} is left."
     long_ratio, short_ratio = float(says["long_ratio"]), float(says["short_ratio"])
     long, short = format_duration(int(says["long_ns"])), format_duration(int(says["short_ns"]))
     description = (
-        f"{_percent(long_ratio)} of the last {long} and {_percent(short_ratio)} of the last {short} were bad; "
-        f"the tier {says['tier']} fires above {_percent(float(says['threshold']))}, a burn rate of {says['factor']}. "
+        f"{percent(long_ratio)} of the last {long} and {percent(short_ratio)} of the last {short} were bad; "
+        f"the tier {says['tier']} fires above {percent(float(says['threshold']))}, a burn rate of {says['factor']}. "
         f"Promised is {promised}."
     )
-    return f"{name}: {_percent(long_ratio)} of events are bad", description
-
-
-def _percent(ratio: float) -> str:
-    """A ratio with three digits.
-
-    >>> _percent(0.0144), _percent(1.0), _percent(0.00005)
-    ('1.44 %', '100 %', '0.005 %')
-    """
-    return f"{ratio * 100:.3g} %"
+    return f"{name}: {percent(long_ratio)} of events are bad", description

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from flows.slo.alerting import RESOLVED_FOR_NS
+from flows.machine import RESOLVED_FOR_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

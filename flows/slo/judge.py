@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from detectors.tiers import MINUTE_NS
+from flows.machine import Machine
 from flows.records import Partition
 from flows.series import OVERFLOW, SHARDS
 from flows.slo.alerting import alerts, judge, pending
@@ -22,7 +23,6 @@ from flows.slo.exclusions import Excluded
 from flows.slo.farewell import Farewells
 from flows.slo.figures import figures
 from flows.slo.lines import Line, Lines
-from flows.slo.machine import Machine
 from flows.slo.shown import SloAlert as SloAlert  # whoever asks a judge finds its answers here
 from flows.slo.shown import SloFigures as SloFigures
 from flows.slo.shown import SloShown as SloShown

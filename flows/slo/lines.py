@@ -10,7 +10,7 @@ import numpy as np
 
 from detectors.burn_rate import seconds_to_fire
 from detectors.guard import MIN_EVENTS
-from flows.slo.machine import Machine
+from flows.machine import Machine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,7 +15,7 @@ from flows.rules import Rules
 from flows.slo.exclusions import Exclusion, check_exclusions
 from flows.slo.promise import GroupBy, Indicator, Policy
 from tests.flows.slo.feed import BEGIN_NS, FAILED, MINUTE, SECOND, SHOP, Feed, promised
-from tests.flows.slo.test_machine import OUTAGE
+from tests.flows.test_machine import OUTAGE
 
 MAINTENANCE = (Exclusion((("slo", "availability"),), BEGIN_NS + 60 * MINUTE, BEGIN_NS + 90 * MINUTE),)
 CRITICAL = promised(tiers=(OUTAGE,), policy=Policy(critical=True))

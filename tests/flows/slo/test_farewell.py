@@ -14,7 +14,7 @@ from flows.slo.judge import SloJudge, SloRules
 from flows.slo.promise import GroupBy, Indicator, Policy
 from flows.snapshot import pack, unpack
 from tests.flows.slo.feed import FAILED, SHOP, Feed, promised
-from tests.flows.slo.test_machine import OUTAGE
+from tests.flows.test_machine import OUTAGE
 
 LABELS = {
     "alertname": "SLOBurnRate",

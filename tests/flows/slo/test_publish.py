@@ -13,7 +13,7 @@ from exporters.status import SloStatus
 from flows.slo.promise import GroupBy
 from flows.slo.publish import slo_samples, slos_json
 from tests.flows.slo.feed import Feed, promised
-from tests.flows.slo.test_machine import OUTAGE
+from tests.flows.test_machine import OUTAGE
 
 WAITING = promised(tiers=(replace(OUTAGE, for_ns=5 * MINUTE),))
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from detectors.evaluation import TierState
-from flows.slo.machine import Latched, Machine
+from flows.machine import Latched, Machine
 from flows.slo.promise import Policy, UserTier
 from tests.flows.slo.feed import MINUTE, SECOND, Feed, promised
 
@@ -42,6 +42,18 @@ def test_a_second_alert_has_a_start_of_its_own_and_no_end() -> None:
     machine = Machine()
     steps(machine, "x.x")
     assert (machine.starts_at_ns, machine.ends_at_ns, machine.is_firing) == (2, -1, True)
+
+
+def test_what_fires_again_so_soon_after_it_was_so_is_the_same_alert() -> None:
+    machine = Machine()
+    steps = [(at, at in (0, 5, 20)) for at in range(21)]
+    fires = [at for at, is_so in steps if machine.step(at, is_so, apart_ns=10)]
+    assert fires == [0, 5, 20]
+    assert machine.starts_at_ns == 20
+    again = Machine()
+    for at, is_so in steps[:6]:
+        again.step(at, is_so, apart_ns=10)
+    assert (again.starts_at_ns, again.ends_at_ns) == (0, -1)
 
 
 def test_a_machine_goes_on_from_its_snapshot() -> None:

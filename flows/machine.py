@@ -1,4 +1,4 @@
-"""The state machine of one alert: quiet, pending, firing, resolved; a step for each closed pane.
+"""The state machine of one alert: quiet, pending, firing, resolved; a step for each closed pane, or for several.
 
 A tier that is above its threshold latches; it lets go when one of its windows is below 0.8 of it, or when it has not
 been known for its long window. The alert fires while any tier is latched, and `keep_firing_for` longer.
@@ -10,11 +10,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from detectors.evaluation import TierState
+from detectors.tiers import MINUTE_NS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 NEVER = -1
+
+RESOLVED_FOR_NS = 20 * MINUTE_NS
+"""How long an alert that ended is still told of: longer than whoever sends it repeats it."""
 
 
 @dataclass(slots=True)
@@ -80,7 +84,11 @@ class Machine:
         """Whether it fires, and the same again changes nothing: no time is running."""
         return self.is_firing and self.false_since == NEVER and not self.latched.unknown_since
 
-    def step(self, at_ns: int, is_so: bool, for_ns: int = 0, keep_ns: int = 0) -> bool:
+    def is_told(self, at_ns: int) -> bool:
+        """Whether it fires, or ended a little while ago."""
+        return self.is_firing or (self.ends_at_ns != NEVER and at_ns - self.ends_at_ns <= RESOLVED_FOR_NS)
+
+    def step(self, at_ns: int, is_so: bool, for_ns: int = 0, keep_ns: int = 0, apart_ns: int = 0) -> bool:
         """The next closed pane: whether it fires now.
 
         Args:
@@ -88,6 +96,7 @@ class Machine:
             is_so: whether what the alert is about is the case.
             for_ns: how long it must be before it fires.
             keep_ns: how long it goes on firing after.
+            apart_ns: what fires again so soon after it was so last is the same alert, with its start.
         """
         if self.is_firing:
             self.false_since = NEVER if is_so else at_ns if self.false_since == NEVER else self.false_since
@@ -100,7 +109,9 @@ class Machine:
         if self.pending_since == NEVER:
             self.pending_since = at_ns
         if at_ns - self.pending_since >= for_ns:
-            self.starts_at_ns, self.ends_at_ns, self.false_since = at_ns, NEVER, NEVER
+            if self.starts_at_ns == NEVER or at_ns - self.false_since >= apart_ns:
+                self.starts_at_ns = at_ns
+            self.ends_at_ns, self.false_since = NEVER, NEVER
         return self.is_firing
 
     def snapshot(self) -> list[Any]:
