@@ -35,5 +35,7 @@ class Scored(NamedTuple):
     expected: np.ndarray  # (n,) float64
     lower: np.ndarray  # (n,) float64
     upper: np.ndarray  # (n,) float64
+    calls: np.ndarray  # (n,) float64: of the operation, in the step
+    memory_ns: np.ndarray  # (n,) float64: how long a past the score is compared with
     why: np.ndarray  # (n,) int8, of detectors.anomaly_state.REASONS: why there is no score
     excluded: np.ndarray  # (n,) bool: maintenance, neither learnt nor scored
