@@ -36,6 +36,7 @@ SEVERITY = "severity"
 STATE = "state"
 ALERTMANAGER = "alertmanager"
 EXPECTED_BOUND = "bound"
+ANOMALY = "anomaly"
 
 IDENTITY_LABELS = (SERVICE_NAME, SPAN_NAME, SPAN_KIND, STATUS_CODE)
 """The labels that every span series has, empty or not; dimensions follow them and are left out where empty."""
@@ -312,6 +313,13 @@ EXPECTED = Family(
     dimensions=True,
     across="max",
 )
+ANOMALY_THRESHOLD = Family(
+    "streamgauge_anomaly_threshold",
+    "gauge",
+    "The score from which on a series raises an alert, by rule: it follows the rule's budget of alerts a day.",
+    (ANOMALY,),
+    across="max",
+)
 ALERTS = Family(
     "streamgauge_alerts",
     "gauge",
@@ -368,6 +376,7 @@ FAMILIES = (
     ANOMALY_SCORE,
     ANOMALY_VALUE,
     EXPECTED,
+    ANOMALY_THRESHOLD,
     ALERTS,
     BUILD_INFO,
 )

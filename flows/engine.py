@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 
+from flows.anomalies.alerting import AnomalyAlerts, tell_alerts
 from flows.anomalies.choose import Chooser
 from flows.anomalies.score import Scorer
 from flows.anomalies.steps import deal_steps, tell_minutes
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from bytewax.outputs import Sink
 
     from flows.anomalies.scored import Scored
+    from flows.anomalies.shown import AnomaliesShown
     from flows.emission import DeadLetter, Emission
     from flows.rules import Rules
     from flows.shard import Closed
@@ -52,6 +54,7 @@ class Sinks(NamedTuple):
     windows: Sink[tuple[str, WindowsShown]]
     slos: Sink[tuple[str, SloShown]] | None = None
     anomalies: Sink[tuple[str, Scored]] | None = None
+    anomaly_alerts: Sink[tuple[str, AnomaliesShown]] | None = None
     dead_letters: Sink[tuple[str, DeadLetter]] | None = None  # stored at least once, wherever they come from
 
 
@@ -94,6 +97,11 @@ def build(
         chosen = op.map("deal_steps", op.stateful_batch("choose_series", minutes, choosing), deal_steps)
         scored = op.stateful_batch("score_series", chosen, kept(hearing(rules.anomalies, Scorer, Scorer.restore)))
         op.output("publish_anomalies", scored, sinks.anomalies)
+        if sinks.anomaly_alerts is not None:
+            told = op.map("tell_alerts", scored, tell_alerts)
+            alerting = hearing(rules.anomalies.alerts, AnomalyAlerts, AnomalyAlerts.restore, watcher.alerts_restored)
+            alerts = op.stateful_batch("alert_anomalies", told, kept(alerting))
+            op.output("publish_anomaly_alerts", alerts, sinks.anomaly_alerts)
     if sinks.dead_letters is not None:
         op.output("publish_dead_letters", op.flat_map("dead_letters", emissions, dead_letters), sinks.dead_letters)
     return flow

@@ -15,8 +15,9 @@ from flows.decode.batch import KINDS, STATUSES, WEIGHT_BITS
 from flows.units import format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from detectors.tiers import Severity
     from exporters.names import Family
     from flows.admission import Opened
     from flows.anomalies.scored import Scored, ScoredSeries
@@ -220,6 +221,31 @@ def tally_samples(tallies: Mapping[str, Tally], at_ns: int) -> list[Samples]:
         if tally["spans", ""]
     }
     return [*samples, by_label(names.UNWEIGHTED, at_ns, list(shares), np.array(list(shares.values())))]
+
+
+def alert_samples(
+    at_ns: int,
+    firing: Iterable[tuple[str, Severity]],
+    pending: Iterable[tuple[str, Severity]],
+    always: Iterable[tuple[str, Severity, str]],
+) -> Samples:
+    """How many alerts are in a state.
+
+    Args:
+        at_ns: Unix ns.
+        firing: name and severity of each that fires.
+        pending: of each that waits for its time to fire.
+        always: name, severity and state of what is shown when it is 0, too.
+    """
+    counts = Counter((*each, "firing") for each in firing)
+    counts.update((*each, "pending") for each in pending)
+    for kind in always:
+        counts[kind] += 0
+    labels = [
+        LabelSet([(names.ALERTNAME, name), (names.SEVERITY, severity), (names.STATE, state)])
+        for name, severity, state in counts
+    ]
+    return by_label(names.ALERTS, at_ns, labels, np.array(list(counts.values()), np.int64))
 
 
 _LARGEST = np.iinfo(np.int64).max

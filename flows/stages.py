@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from bytewax.operators import StatefulBatchLogic
 
@@ -14,6 +14,7 @@ from flows.shard import Closed, Shard
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from flows.anomalies.alerting import AnomalyAlerts
     from flows.emission import DeadLetter, Emission
     from flows.rules import Rules
     from flows.shard import ShardRules
@@ -74,10 +75,21 @@ class Hearing(StatefulBatchLogic[V, R, bytes]):
 
 
 def hearing(
-    rules: S, make: Callable[[S], Hearer[V, R]], restore: Callable[[S, bytes], Hearer[V, R]]
+    rules: S,
+    make: Callable[[S], Hearer[V, R]],
+    restore: Callable[[S, bytes], Hearer[V, R]],
+    restored: Callable[[Any], None] = lambda _: None,
 ) -> Callable[[bytes | None], Hearing[V, R]]:
-    """Builder of those that hear: made anew, or from their bytes."""
-    return lambda state: Hearing(make(rules) if state is None else restore(rules, state))
+    """Builder of those that hear: made anew, or from their bytes, of which `restored` is told."""
+
+    def build(state: bytes | None) -> Hearing[V, R]:
+        if state is None:
+            return Hearing(make(rules))
+        hearer = restore(rules, state)
+        restored(hearer)
+        return Hearing(hearer)
+
+    return build
 
 
 class Forgetting(StatefulBatchLogic[V, R, bytes]):
@@ -113,6 +125,9 @@ class Watcher:
 
     def judge_restored(self, judge: Judge) -> None:
         """A judge came back from its state."""
+
+    def alerts_restored(self, alerts: AnomalyAlerts) -> None:
+        """The alerts of anomalies came back from their state."""
 
 
 class Closing(StatefulBatchLogic[Part, Closed, bytes]):

@@ -69,6 +69,11 @@ class _Line:
         return machine.is_quiet and is_over and not machine.is_told(end_ns)
 
 
+def tell_alerts(keyed: tuple[str, Scored]) -> tuple[str, Scored]:
+    """What a key scored, to the one that has all."""
+    return KEY, keyed[1]
+
+
 class AnomalyAlerts:
     """Judges the scores of all keys.
 
@@ -113,7 +118,7 @@ class AnomalyAlerts:
                 of_rule = {group: strange for (name, group), strange in by_group.items() if name == rule.name}
                 self._judge(rule, end_ns, n_scored, of_rule)
         self._forget(end_ns)
-        return self._shown(is_last=is_last)
+        return self.shown(is_last=is_last)
 
     def _judge(self, rule: AlertRule, end_ns: int, n_scored: int, groups: dict[Group, list[Strange]]) -> None:
         fleet = self._fleets[rule.name]
@@ -140,7 +145,8 @@ class AnomalyAlerts:
 
     # Showing
 
-    def _shown(self, *, is_last: bool) -> AnomaliesShown:
+    def shown(self, *, is_last: bool = True) -> AnomaliesShown:
+        """What is shown of it as it stands."""
         waiting = sum(line.machine.is_pending for line in self._lines.values())
         thresholds = {name: fleet.threshold for name, fleet in self._fleets.items()}
         return AnomaliesShown(self.position_ns, self.alerts(), ((ALERTNAME, SEVERITY),) * waiting, thresholds, is_last)

@@ -62,7 +62,9 @@ def _summary(of: AnomalyAlert) -> str:
 
 
 def _description(of: AnomalyAlert) -> str:
-    named = [f"{_name(each.operation)}: {_seen(each)}, {_rarity(each)}" for each in of.concerned[:NAMED]]
+    named = [
+        f"{_name(each.operation)}: {_seen(each)} ({_band(each)}), {_rarity(each)}" for each in of.concerned[:NAMED]
+    ]
     more = len(of.concerned) - NAMED
     return f"{'; '.join([*named, f'and {more} more'] if more > 0 else named)}. Since {clock(of.starts_at_ns)} UTC."
 
@@ -75,9 +77,15 @@ def _name(operation: OperationLabels) -> str:
 
 
 def _seen(of: Strange) -> str:
-    """The value and what was expected, in people's units; no signal goes below 0."""
+    """The value and what was expected, in people's units."""
     unit = _UNITS.get(of.signal, seconds)
-    return f"{unit(of.value)}, expected {unit(of.expected)} ({unit(max(of.lower, 0.0))} to {unit(of.upper)})"
+    return f"{unit(of.value)}, expected {unit(of.expected)}"
+
+
+def _band(of: Strange) -> str:
+    """What is ordinary; no signal goes below 0."""
+    unit = _UNITS.get(of.signal, seconds)
+    return f"{unit(max(of.lower, 0.0))} to {unit(of.upper)}"
 
 
 def _rarity(of: Strange) -> str:

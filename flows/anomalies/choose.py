@@ -15,6 +15,7 @@ from flows.anomalies.pool import Pool
 from flows.anomalies.rules import silence
 from flows.anomalies.steps import SCORE_KEYS, Chosen, RuleStep, score_key
 from flows.anomalies.waiting import Minutes
+from flows.decode.batch import WEIGHT_ONE
 from flows.series import SHARDS
 from flows.snapshot import pack, unpack
 from flows.watermark import NEVER, TimeRules, Watermark
@@ -130,21 +131,23 @@ class Chooser:
 
     def _step(self, pool: Pool, end: int) -> RuleStep:
         forgotten = pool.choose(end)
-        values = silence(pool.rule, len(pool.operations))
+        values, calls = silence(pool.rule, len(pool.operations)), np.zeros(len(pool.operations))
         for sample in self._minutes.of(end, pool.rule.step):
             at = pool.find(sample.operations)
             values[at[at >= 0]] = self.rules.values(pool.rule, sample)[at >= 0]
+            calls[at[at >= 0]] = sample.calls[at >= 0] / WEIGHT_ONE
         scored = pool.scored
         operations = [pool.operations[i] for i in scored.tolist()]
         excluded = self.rules.excluded(pool.rule, operations, end)
-        return RuleStep(pool.rule.name, operations, values[scored], excluded, forgotten)
+        return RuleStep(pool.rule.name, operations, values[scored], calls[scored], excluded, forgotten)
 
     def _tell_gap(self, end: int) -> list[Chosen]:
         steps = []
         for pool in self._pools:
             operations = [pool.operations[i] for i in pool.scored.tolist()]
-            absent = np.full((len(operations), len(pool.rule.signals)), np.nan)
-            steps.append(RuleStep(pool.rule.name, operations, absent, np.ones(len(operations), np.bool_), []))
+            n = len(operations)
+            absent = np.full((n, len(pool.rule.signals)), np.nan)
+            steps.append(RuleStep(pool.rule.name, operations, absent, np.zeros(n), np.ones(n, np.bool_), []))
         return self._tell(end, steps)
 
     def _tell(self, end: int, steps: Sequence[RuleStep]) -> list[Chosen]:
@@ -208,6 +211,7 @@ def _deal(step: RuleStep) -> list[RuleStep]:
             step.rule,
             [step.operations[i] for i in mine.tolist()],
             step.values[mine],
+            step.calls[mine],
             step.excluded[mine],
             [operation for operation, of in zip(step.forgotten, forgotten, strict=True) if of == key],
         )

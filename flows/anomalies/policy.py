@@ -67,12 +67,10 @@ class AlertPolicy:
 
     def __post_init__(self) -> None:
         if not 0 < self.alerts_per_day < math.inf:
-            raise ConfigError(
-                "alerts.per_day", f"{self.alerts_per_day:g}", "it must be a positive number", "Write 5, or 0.5."
-            )
+            raise ConfigError("per_day", f"{self.alerts_per_day:g}", "it must be a positive number", "Write 5, or 0.5.")
         if self.refractory_ns < self.keep_firing_for_ns:
             raise ConfigError(
-                "alerts.refractory",
+                "refractory",
                 format_duration(self.refractory_ns),
                 f"it must be at least as long as alerts are kept, {format_duration(self.keep_firing_for_ns)}",
                 "Make it longer, or keep_firing_for shorter.",

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from flows.anomalies.policy import AlertRule
 from flows.decode.batch import KINDS, WEIGHT_ONE
 from flows.series import SeriesLabels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from flows.anomalies.policy import AlertPolicy
     from flows.series import OperationLabels
     from flows.slo.exclusions import Exclusion
     from flows.slo.selector import Selector
@@ -39,6 +41,7 @@ class AnomalyRule:
         remember: In panes: for how long an operation without a call is scored, or remembered.
         zone: Time zone of those who call.
         accept_ns: For how long a new level is an anomaly.
+        policy: What of its scores becomes alerts; None: nothing.
     """
 
     name: str
@@ -50,6 +53,7 @@ class AnomalyRule:
     remember: int
     zone: str
     accept_ns: int
+    policy: AlertPolicy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,15 @@ class AnomalyRules:
     def signals(self) -> tuple[str, ...]:
         """Those that any rule scores."""
         return tuple(signal for signal in SIGNALS if any(signal in rule.signals for rule in self.rules))
+
+    @property
+    def alerts(self) -> tuple[AlertRule, ...]:
+        """How scores become alerts, of the rules of which they do."""
+        return tuple(
+            AlertRule(rule.name, rule.step * self.pane_ns, rule.policy)
+            for rule in self.rules
+            if rule.policy is not None
+        )
 
     def rule_of(self, operation: OperationLabels) -> int:
         """The number of the rule that scores an operation, -1 where none does."""

@@ -110,15 +110,17 @@ class _Desk:
         rows = self._find(step.operations)
         self._scored_ns[rows] = end_ns
         judged = [self._judge(i, rows, step, end_ns) for i in range(len(self._rule.signals))]
-        columns = [np.concatenate(each) for each in zip(*judged, strict=True)]
-        excluded = np.tile(step.excluded, len(self._rule.signals))
-        return _Found(self._named(step.operations), (step.values.T.ravel(), *columns, excluded))
+        *figures, memory_ns, why = (np.concatenate(each) for each in zip(*judged, strict=True))
+        calls, excluded = (np.tile(each, len(self._rule.signals)) for each in (step.calls, step.excluded))
+        columns = step.values.T.ravel(), *figures, calls, memory_ns, why, excluded
+        return _Found(self._named(step.operations), columns)
 
     def _judge(self, signal: int, rows: np.ndarray, step: RuleStep, end_ns: int) -> tuple[np.ndarray, ...]:
         values = np.full((1, len(self._operations)), np.nan)
         values[0, rows] = np.where(step.excluded, np.nan, step.values[:, signal])
-        judged = self._banks[self._rule.signals[signal]].run(np.array([end_ns], np.int64), values)
-        return tuple(column[0, rows] for column in judged)
+        bank = self._banks[self._rule.signals[signal]]
+        *figures, why = (column[0, rows] for column in bank.run(np.array([end_ns], np.int64), values))
+        return *figures, bank.memory_rows[rows] * (bank.settings.step * 1e9), why
 
     def _named(self, operations: list[OperationLabels]) -> list[ScoredSeries]:
         """The series; the same list for as long as they are the same."""

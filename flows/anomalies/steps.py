@@ -53,6 +53,7 @@ class RuleStep(NamedTuple):
     rule: str
     operations: list[OperationLabels]  # (n,) in a stable order
     values: np.ndarray  # (n, n_signals) float64, NaN where there is none
+    calls: np.ndarray  # (n,) float64
     excluded: np.ndarray  # (n,) bool: neither learnt nor scored
     forgotten: list[OperationLabels]  # nobody waits for them any more
 

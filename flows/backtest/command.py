@@ -56,8 +56,9 @@ def backtest(
     errors = Console(stderr=True)
     faults = read_labels(asked.labels, asked.lasts_ns)
     promises = promised(config, slos, errors)
-    if not promises:
-        raise UsageError("there are no rules", "a backtest is of what raises alerts", "Name SLOs with --slos.")
+    if not promises and not any(each.alerts.enabled for each in config.anomalies):
+        hint = "Name SLOs with --slos, or say --anomalies."
+        raise UsageError("there are no rules", "a backtest is of what raises alerts", hint)
     with spool_folder() as spool:
         job = Job(
             tuple(recordings),

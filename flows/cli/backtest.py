@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.options import DURATION, LENGTH, ConfigFile
+from flows.cli.options import DURATION, LENGTH, Anomalies, ConfigFile
 from flows.cli.replay import Signal, check_recordings
 
 _LASTS_NS, _AFTERMATH_NS = 300 * 10**9, 1_800 * 10**9
@@ -15,6 +15,7 @@ _EPILOG = """\b
 Examples:
   streamgauge backtest traces.pb.zst --labels labels.json --slos 'slos/*.yaml' --seed slos.seed.json
   streamgauge backtest traces.pb.zst --labels labels.json --config streamgauge.yaml --out backtest.json
+  streamgauge backtest traces.pb.zst --labels labels.json --anomalies --warm-up 1d
 
 \b
 labels.json is a list of what went wrong:
@@ -35,6 +36,7 @@ def _backtest(
         list[str] | None,
         typer.Option("--slos", metavar="GLOB", help="OpenSLO files whose promises are judged; repeatable."),
     ] = None,
+    anomalies: Anomalies = False,
     seed: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="What the SLOs counted before, by `streamgauge slo seed`."),
@@ -79,6 +81,7 @@ def _backtest(
     from flows.backtest.command import Asked, backtest
     from flows.backtest.stretch import Terms
     from flows.config import load
+    from flows.config.anomalies import with_anomalies
 
     backtest(
         recordings,
@@ -88,7 +91,7 @@ def _backtest(
             Terms(warm_up or 0, _AFTERMATH_NS if aftermath is None else aftermath, split),
             out,
         ),
-        config=load(config),
+        config=with_anomalies(load(config)) if anomalies else load(config),
         slos=slos or (),
         seed=seed,
         signal="spans" if signal else None,

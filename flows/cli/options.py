@@ -47,3 +47,11 @@ ConfigFile = Annotated[
     Path | None,
     typer.Option("--config", "-c", metavar="FILE", help="Settings (YAML) where the defaults do not fit."),
 ]
+
+Anomalies = Annotated[
+    bool,
+    typer.Option(
+        "--anomalies",
+        help="Score latency, traffic and errors of what is served, where the configuration has no `anomalies`.",
+    ),
+]

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.options import DURATION, TIME, ConfigFile
+from flows.cli.options import DURATION, TIME, Anomalies, ConfigFile
 from flows.errors import InputError, UsageError
 
 _EPILOG = """\b
@@ -67,13 +67,7 @@ def _replay(
         list[str] | None,
         typer.Option("--slos", metavar="GLOB", help="OpenSLO files whose promises are judged; repeatable."),
     ] = None,
-    anomalies: Annotated[
-        bool,
-        typer.Option(
-            "--anomalies",
-            help="Score latency, traffic and errors of what is served, where the configuration has no `anomalies`.",
-        ),
-    ] = False,
+    anomalies: Anomalies = False,
     alerts: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Append every alert's beginning and end, as JSON lines.")
     ] = None,

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, model_validator
 
+from flows.anomalies.policy import AlertPolicy
 from flows.anomalies.rules import QUANTILES, SIGNALS, AnomalyRule, AnomalyRules
 from flows.config.exclusions import exclusions
 from flows.config.scalars import Count, Duration, lasting
@@ -26,6 +27,41 @@ SERVED = (*DEFAULT_KINDS, "SPAN_KIND_UNSPECIFIED")
 """What is served, or does not say: whoever writes no kinds writes them nowhere."""
 
 Values = str | list[str]
+
+
+class AnomalyAlerting(Section):
+    """What of the scores of one rule is worth an alert."""
+
+    enabled: bool = Field(default=True, description="Whether scores become alerts; else they are only shown.")
+    per_day: float = Field(
+        default=5.0,
+        description="How many alerts all series of the rule may raise in a day on which nothing happens; 5 by default.",
+    )
+    for_ns: Duration = Field(
+        default=0, description="How long it must be strange before the alert fires; at once by default."
+    )
+    keep_firing_for_ns: Duration = Field(
+        default=10 * MINUTE_NS, description="How long it goes on firing after; `10m` by default."
+    )
+    refractory_ns: Duration = Field(
+        default=30 * MINUTE_NS, description="Alerts that are less than this apart are one; `30m` by default."
+    )
+    calls: Count = Field(
+        default=10, description="Durations and error ratios of fewer calls in a step raise no alert; 10 by default."
+    )
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        self._policy()
+        return self
+
+    def _policy(self) -> AlertPolicy:
+        return AlertPolicy(self.per_day, self.for_ns, self.keep_firing_for_ns, self.refractory_ns, self.calls)
+
+    @property
+    def policy(self) -> AlertPolicy | None:
+        """The same as the flow takes it; None where nothing is raised."""
+        return self._policy() if self.enabled else None
 
 
 class AnomalySetting(Section):
@@ -66,6 +102,9 @@ class AnomalySetting(Section):
     accept_ns: Annotated[Duration, lasting("2h", "1d")] = Field(
         default=4 * HOUR_NS,
         description="How long a new level is an anomaly before it is what is expected, 2h to 1d; `4h` by default.",
+    )
+    alerts: AnomalyAlerting = Field(
+        default_factory=AnomalyAlerting, description="Which scores become alerts, named `Anomaly`."
     )
 
     @model_validator(mode="after")
@@ -138,6 +177,7 @@ def _rule(i: int, setting: AnomalySetting, pane_ns: int, dimensions: tuple[str, 
         setting.remember_ns // pane_ns,
         setting.zone,
         setting.accept_ns,
+        setting.alerts.policy,
     )
 
 

@@ -7,6 +7,8 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
 from exporters import csv_samples, openmetrics
+from flows.anomalies.annotations import announce_anomalies
+from flows.anomalies.publish import anomaly_samples
 from flows.anomalies.table import score_rows
 from flows.decode.encodings import decoder
 from flows.emission import Slot
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from exporters.prometheus import Registry
     from flows.anomalies.scored import Scored
+    from flows.anomalies.shown import AnomaliesShown
     from flows.decode.batch import Decoder
     from flows.emission import Emission
     from flows.recording import Recording
@@ -76,6 +79,7 @@ class Worker:
             LocalSink(self._windows),
             slos=LocalSink(self._slos),
             anomalies=LocalSink(self._anomalies),
+            anomaly_alerts=LocalSink(self._anomaly_alerts),
         )
         self.flow = build(source, sinks, self.rules, is_stored=False)
 
@@ -160,6 +164,13 @@ class Worker:
                     self._metrics.append(block)
             if self._registry is not None:
                 self._show(key, "anomalies", samples)
+
+    def _anomaly_alerts(self, items: list[tuple[str, AnomaliesShown]]) -> None:
+        for _, shown in items:
+            self.summary.alerts(announce_anomalies(shown.alerts, self._links, shown.end_ns))
+            if self._metrics is not None and shown.end_ns % self.job.step_ns == 0:
+                for block in anomaly_samples(shown):
+                    self._metrics.append(block)
 
     def _show(self, key: str, part: str, samples: list[Any]) -> None:
         assert self._registry is not None

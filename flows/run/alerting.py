@@ -1,8 +1,9 @@
-"""Alerts of a live run: taken from the judge, sent by the wall clock for as long as the workers live."""
+"""Alerts of a live run: taken from the judges, sent by the wall clock for as long as the workers live."""
 
 from __future__ import annotations
 
 from collections import deque
+from itertools import chain
 from time import monotonic, time_ns
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -64,7 +65,7 @@ class Alerting:
         self._sender = AlertSender(targets(config.alertmanagers))
         self._webhooks = [Webhook(endpoint) for endpoint in webhook_endpoints(config.webhooks)]
         self._lines = AlertLines(lines) if lines is not None else None
-        self._judged: list[Alert] | None = None
+        self._judged: dict[str, list[Alert]] = {}  # by judge
         self._looks: deque[_Look] = deque()
         self._since: dict[tuple[str, ...], int] = {}  # own alerts: when they began, Unix ns
         self._watermark = (-1, monotonic())
@@ -89,14 +90,18 @@ class Alerting:
     # What comes in
 
     def take(self, message: bytes, *, is_open: bool) -> None:
-        """What the judge says, of a worker: all alerts there are, and how the objectives stand.
+        """What a judge says, of a worker: all alerts that it has.
 
         While the gate is shut nothing is sent: only the state at its end is news.
         """
-        alerts, self._slos = msgspec.msgpack.decode(message, type=tuple[list[Alert], bytes])
-        self._judged = [each.with_labels(self._external) for each in alerts]
+        judge, alerts = msgspec.msgpack.decode(message, type=tuple[str, list[Alert]])
+        self._judged[judge] = [each.with_labels(self._external) for each in alerts]
         if is_open:
             self._send()
+
+    def take_slos(self, document: bytes) -> None:
+        """How the objectives stand (JSON)."""
+        self._slos = document
 
     def look(self, reports: Sequence[Report], *, is_open: bool) -> None:
         """Once in a while: the workers live, and this is what they have counted."""
@@ -119,7 +124,7 @@ class Alerting:
         self._send()
 
     def _send(self) -> None:
-        self._all = [*(self._judged or []), *self._own()]
+        self._all = [*chain(*self._judged.values()), *self._own()]
         self._sender.set_alerts(self._all)
         for webhook in self._webhooks:
             webhook.set_alerts(self._all)

@@ -132,13 +132,13 @@ class PageReader:
         )
 
 
-PAGE, REPORT, ALERTS = b"p", b"r", b"a"
+PAGE, REPORT, ALERTS, SLOS = b"p", b"r", b"a", b"s"
 _report_decoder = msgspec.msgpack.Decoder(Report)
 
 
-def encode_alerts(alerts: Sequence[Alert], slos: bytes) -> bytes:
-    """All alerts of the judge and how the objectives stand (JSON), as bytes."""
-    return ALERTS + msgspec.msgpack.encode((alerts, slos))
+def encode_alerts(judge: str, alerts: Sequence[Alert]) -> bytes:
+    """All alerts of a judge, as bytes."""
+    return ALERTS + msgspec.msgpack.encode((judge, alerts))
 
 
 def encode_report(report: Report) -> bytes:

@@ -10,8 +10,10 @@ import numpy as np
 from exporters import names
 from exporters.labels import LabelSet
 from exporters.samples import by_label
+from flows.anomalies.annotations import announce_anomalies
+from flows.anomalies.publish import anomaly_samples
 from flows.publish import Publisher, tally_samples
-from flows.run.link import PAGE, Owner, PageWriter, encode_alerts
+from flows.run.link import PAGE, SLOS, Owner, PageWriter, encode_alerts
 from flows.series import OVERFLOW
 from flows.slo.announce import announce, bid_farewell
 from flows.slo.publish import slo_samples, slos_json
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from exporters.samples import Samples
+    from flows.anomalies.alerting import AnomalyAlerts
     from flows.anomalies.scored import Scored
+    from flows.anomalies.shown import AnomaliesShown
     from flows.config import Config
     from flows.emission import Emission, Tally
     from flows.records import Partition
@@ -35,6 +39,7 @@ _COUNTERS = "counters"
 _TALLIES = ("", "tallies")
 _SLOS = ("", "slos")
 _ANOMALIES = "anomalies"
+_ANOMALY_ALERTS = ("", "anomaly alerts")
 
 
 class Page(Watcher):
@@ -53,7 +58,7 @@ class Page(Watcher):
         self._writer = PageWriter()
         self._lock = threading.Lock()
         self._mail: dict[Owner, list[Samples]] = {}
-        self._alerts = b""
+        self._said: dict[str, bytes] = {}
         self._links = config.links.links()
         self._shown_up_to: dict[str, int] = {}
         self._late: dict[str, int] = {}
@@ -95,13 +100,22 @@ class Page(Watcher):
             if shown.is_last:
                 self._put(_SLOS, slo_samples(shown))
                 alerts = announce(shown.alerts, self._links, shown.end_ns) + bid_farewell(shown.farewells)
-                self._alerts = encode_alerts(alerts, slos_json(shown))
+                self._say("alerts of slos", encode_alerts("slos", alerts))
+                self._say("slos", SLOS + slos_json(shown))
 
     def anomalies(self, items: Iterable[tuple[str, Scored]]) -> None:
         """Show the scores of each key as of its newest step."""
         newest = dict(items)
         for key, scored in newest.items():
             self._put((key, _ANOMALIES), self._publisher.anomalies(scored))
+
+    def anomaly_alerts(self, items: Iterable[tuple[str, AnomaliesShown]]) -> None:
+        """Show how many alerts there are, and hand them over."""
+        for _, shown in items:
+            if shown.is_last:
+                self._put(_ANOMALY_ALERTS, anomaly_samples(shown))
+                alerts = announce_anomalies(shown.alerts, self._links, shown.end_ns)
+                self._say("alerts of anomalies", encode_alerts("anomalies", alerts))
 
     def heard(self, shard: Shard) -> None:
         """Remember where the shards are that live here."""
@@ -121,9 +135,18 @@ class Page(Watcher):
         shown = judge.shown()
         self.windows([(shown.key, shown)])
 
+    def alerts_restored(self, alerts: AnomalyAlerts) -> None:
+        """Say again what was said: until the next step ends, nothing else would."""
+        if alerts.position_ns != NEVER:
+            self.anomaly_alerts([("", alerts.shown())])
+
     def _put(self, owner: Owner, samples: list[Samples]) -> None:
         with self._lock:
             self._mail[owner] = samples
+
+    def _say(self, what: str, message: bytes) -> None:
+        with self._lock:
+            self._said[what] = message
 
     # What leaves
 
@@ -131,9 +154,9 @@ class Page(Watcher):
         """What changed since the last time, as messages."""
         with self._lock:
             mail, self._mail = self._mail, {}
-            alerts, self._alerts = self._alerts, b""
+            said, self._said = self._said, {}
         pages = [PAGE + self._writer.encode(owner, samples) for owner, samples in mail.items()]
-        return [*pages, alerts] if alerts else pages
+        return [*pages, *said.values()]
 
     def show_tallies(self, at_ns: int) -> None:
         """Show what the sources counted."""

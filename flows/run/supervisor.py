@@ -18,7 +18,7 @@ from flows.run.alerting import Alerting
 from flows.run.crashes import Crashes
 from flows.run.gate import Gate
 from flows.run.life import GAVE_UP, Ended, Place, Run
-from flows.run.link import ALERTS, PageReader
+from flows.run.link import ALERTS, SLOS, PageReader
 from flows.run.state import StateDirectory
 from flows.run.view import View
 from flows.run.warm import ensure_compiled
@@ -185,11 +185,14 @@ class Supervisor:
         return Ended("a stop was asked for", 0)
 
     def _take(self, gate: Gate, worker: int, message: bytes, reader: PageReader) -> None:
-        """What a worker says: a part of the page, or the alerts."""
-        if message[:1] == ALERTS:
-            self._alerting.take(message[1:], is_open=gate.is_open)
+        """What a worker says: a part of the page, the alerts, or how objectives stand."""
+        kind, content = message[:1], message[1:]
+        if kind == ALERTS:
+            self._alerting.take(content, is_open=gate.is_open)
+        elif kind == SLOS:
+            self._alerting.take_slos(content)
         else:
-            self._view.take(worker, message[1:], reader)
+            self._view.take(worker, content, reader)
 
     def _ask_ends(self, run: Run, gate: Gate) -> None:
         """Ask where the topics end, until there is an answer, and tell the workers."""

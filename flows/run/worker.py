@@ -92,6 +92,7 @@ class Worker:
             LocalSink(self.page.windows),
             slos=LocalSink(self.page.slos),
             anomalies=LocalSink(self.page.anomalies),
+            anomaly_alerts=LocalSink(self.page.anomaly_alerts),
             dead_letters=DeadLetterSink(config),
         )
         self.flow = build(EmissionSource(self.source, config.kafka.slots), sinks, self.rules, self.page)

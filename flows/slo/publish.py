@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from exporters import names
 from exporters.labels import LabelSet
 from exporters.samples import Samples, by_label
 from exporters.status import SloStatus, WindowStatus
+from flows.publish import alert_samples
 from flows.units import format_duration
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ def slo_samples(shown: SloShown) -> list[Samples]:
     if shown.groupless:
         labels = [LabelSet(_identity(promise, "")) for promise in shown.groupless]
         blocks.append(by_label(names.SLO_UNKNOWN, shown.end_ns, labels, np.ones(len(labels), np.bool_)))
-    return [*blocks, _alerts(shown)]
+    firing = [(each.name, each.severity) for each in shown.alerts if each.ends_at_ns is None]
+    return [*blocks, alert_samples(shown.end_ns, firing, shown.pending, _ALWAYS)]
 
 
 def _objectives(bank: Figures, end_ns: int) -> list[Samples]:
@@ -66,18 +67,6 @@ def _unchanging(of: Objectives) -> tuple[tuple[LabelSet, ...], np.ndarray]:
 def _identity(promise: Promise, group: str) -> list[tuple[str, str]]:
     pairs = [(names.SLO, promise.name), (names.SERVICE, promise.service), (names.OBJECTIVE, promise.objective_name)]
     return [*pairs, (names.GROUP, group)] if group else pairs
-
-
-def _alerts(shown: SloShown) -> Samples:
-    counts = Counter((each.name, each.severity, "firing") for each in shown.alerts if each.ends_at_ns is None)
-    counts.update((*each, "pending") for each in shown.pending)
-    for kind in _ALWAYS:
-        counts[kind] += 0
-    labels = [
-        LabelSet([(names.ALERTNAME, name), (names.SEVERITY, severity), (names.STATE, state)])
-        for name, severity, state in counts
-    ]
-    return by_label(names.ALERTS, shown.end_ns, labels, np.array(list(counts.values()), np.int64))
 
 
 def slos_json(shown: SloShown) -> bytes:

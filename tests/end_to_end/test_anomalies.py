@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 from typing import TYPE_CHECKING
 
 import pytest
 
+from flows.backtest.command import Asked, backtest
+from flows.backtest.stretch import Terms
 from flows.config import Config
 from flows.config.anomalies import with_anomalies
+from flows.config.load import parse
+from flows.errors import UsageError
 from flows.generate.generator import generate
 from flows.generate.scenario import Scenario
 from flows.recording.writer import RecordingWriter
 from flows.replay.command import replay
-from flows.units import DURATION_UNITS
+from flows.units import DURATION_UNITS, parse_time
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 MINUTE_NS = DURATION_UNITS["m"]
+STARVED = {"kind": "cpu_starved", "at": "3h20m", "lasts": "10m", "service": "shop", "factor": 10.0}
 STOPS = {"kind": "traffic_drop", "at": "3h20m", "lasts": "30m", "service": "web", "operations": ["get"], "keep": 0.0}
 
 
@@ -27,29 +33,39 @@ def operation(path: str) -> dict[str, object]:
     return {"http": path, "own": {"median": "20ms", "spread": 0.4}}
 
 
-@pytest.fixture(scope="module")
-def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four hours of two services; one operation stops in the last."""
+def recorded(path: Path, rate: float, incident: dict[str, object]) -> Path:
+    """Four hours of two services, in the last of which something happens."""
     services = {
         "web": {"operations": {"get": operation("GET /"), "put": operation("PUT /")}},
         "shop": {"operations": {"buy": operation("POST /buy")}},
     }
     scenario = Scenario.model_validate(
         {
-            "name": "stops",
+            "name": "happens",
             "duration": "4h",
-            "rate": 1.0,
+            "rate": rate,
             "export": {"every": "5s"},
             "services": services,
             "traffic": {"web.get": 4, "web.put": 3, "shop.buy": 3},
-            "incidents": [STOPS],
+            "incidents": [incident],
         }
     )
-    path = tmp_path_factory.mktemp("recording") / "traces.proto"
     with RecordingWriter(path, "proto") as writer:
         for record in generate(scenario, seed=1):
             writer.write(record.request)
     return path
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One operation stops in the last hour."""
+    return recorded(tmp_path_factory.mktemp("recording") / "traces.proto", 1.0, STOPS)
+
+
+@pytest.fixture(scope="module")
+def starved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One service has too little of a processor in the last hour."""
+    return recorded(tmp_path_factory.mktemp("starved") / "traces.proto", 4.0, STARVED)
 
 
 def replayed(recording: Path, folder: Path, **options: object) -> tuple[list[dict[str, str]], str]:
@@ -77,6 +93,39 @@ def test_a_stop_is_seen_in_the_files_of_a_replay(recording: Path, tmp_path: Path
     assert {float(value) for value in values} == {int(r["calls"]) / 60 for r in minutes if r["span_name"] == "GET /"}
     for bound in ("lower", "upper"):
         assert re.search(rf'streamgauge_expected\{{.*signal="p95",bound="{bound}"\}}', text)
+
+
+def test_who_is_alerted_is_in_the_files_and_the_report_of_a_replay(
+    starved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "alerts.jsonl"
+    _, text = replayed(starved, tmp_path / "all", alerts=path)
+    began, ended = map(json.loads, path.read_text().splitlines())
+    assert began["labels"] == {"alertname": "Anomaly", "severity": "warning", "service": "shop", "signal": "p95"}
+    assert (began["startsAt"], began["status"], began["endsAt"]) == ("2026-03-02T12:21:00Z", "firing", None)
+    assert (ended["startsAt"], ended["status"]) == (began["startsAt"], "resolved")
+    assert re.match(r"shop: p95 of POST /buy is \d+ ms, expected \d+\.\d ms$", began["annotations"]["summary"])
+    counted = re.findall(r'streamgauge_alerts\{alertname="Anomaly",.*state="firing"\} (\d)', text)
+    lasted = (parse_time(ended["endsAt"]) - parse_time(began["startsAt"])) // MINUTE_NS
+    assert counted.count("1") == lasted
+    assert re.search(r'streamgauge_anomaly_threshold\{anomaly="default"\} 0\.\d+', text)
+    report = capsys.readouterr().out
+    assert "Alerts, as they would have been raised" in report
+    assert report.count("Anomaly") == 1
+
+
+def test_a_backtest_is_of_anomalies_too(starved: Path, tmp_path: Path) -> None:
+    labels, out = tmp_path / "labels.json", tmp_path / "backtest.json"
+    labels.write_text('[{"at": "2026-03-02T12:20:00Z", "kind": "cpu_starved", "service": "shop"}]')
+    asked = Asked(labels, 10 * MINUTE_NS, Terms(0, 0, 1.0), out)
+    backtest([str(starved)], asked, config=with_anomalies(Config()))
+    told = json.loads(out.read_text())
+    (rule,) = told["parts"][0]["rules"]
+    assert (rule["alertname"], rule["severity"], rule["of"]) == ("Anomaly", "warning", "p95")
+    assert (rule["seen"], rule["false_episodes"]) == (1, 0)
+    assert told["faults"][0]["seen"]["after_seconds"] == 60
+    with pytest.raises(UsageError, match="there are no rules"):
+        backtest([str(starved)], asked, config=parse("anomalies: [{name: a, alerts: {enabled: false}}]"))
 
 
 def test_what_is_shown_at_every_tenth_minute_is_what_every_minute_has(recording: Path, tmp_path: Path) -> None:

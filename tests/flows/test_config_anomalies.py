@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from flows.anomalies.policy import AlertPolicy, AlertRule
 from flows.config.anomalies import anomaly_rules, with_anomalies
 from flows.config.load import parse
 from flows.config.model import Config
@@ -12,6 +13,7 @@ from flows.errors import ConfigError, ConfigErrors
 from flows.rules import Rules
 from flows.series import OperationLabels
 
+MINUTE_NS = 60 * 10**9
 NAMED = "anomalies: [{name: all}]"
 
 
@@ -28,6 +30,17 @@ def test_a_rule_needs_a_name_alone_and_scores_what_is_served() -> None:
     assert rules.anomalies.rules[0].signals == ("p95", "rate", "error_ratio")
     kinds = [rules.anomalies.rule_of(OperationLabels("web", "get", kind, ())) for kind in range(6)]
     assert kinds == [0, -1, 0, -1, -1, 0]  # unspecified, server, consumer
+
+
+def test_scores_become_alerts_unless_a_rule_says_no() -> None:
+    texts = ["{name: a, alerts: {per_day: 0.5, for: 3m, keep_firing_for: 1m, refractory: 1m, calls: 50}}"]
+    texts += ["{name: b, step: 5m}", "{name: c, alerts: {enabled: false}}"]
+    rules = anomaly_rules(parse(f"anomalies: [{', '.join(texts)}]"))
+    assert rules is not None
+    assert rules.alerts == (
+        AlertRule("a", MINUTE_NS, AlertPolicy(0.5, 3 * MINUTE_NS, MINUTE_NS, MINUTE_NS, 50)),
+        AlertRule("b", 5 * MINUTE_NS, AlertPolicy()),
+    )
 
 
 def test_a_selector_is_over_labels_and_dimensions_and_may_speak_of_kinds() -> None:
@@ -62,6 +75,11 @@ def test_signals_have_one_order_however_they_are_written() -> None:
         ("anomalies: [{name: a, series: 2}]", r"anomalies\[0\]\.series is 2; one operation has 3 signals"),
         ("anomalies: [{name: a, remembered: 100}]", r"anomalies\[0\]\.remembered is 100.*2000"),
         ("anomalies: [{name: a, signals: [rate, rate]}]", r"anomalies\[0\]\.signals is rate, rate"),
+        ("anomalies: [{name: a, alerts: {per_day: 0}}]", r"anomalies\[0\]\.alerts\.per_day is 0; .*positive"),
+        (
+            "anomalies: [{name: a, alerts: {refractory: 5m}}]",
+            r"anomalies\[0\]\.alerts\.refractory is 5m; it must be at least as long as alerts are kept, 10m",
+        ),
         ("anomalies: [{name: a, signals: [p99]}]", r"anomalies\[0\]\.signals\[0\] is 'p99'; it must be"),
     ],
 )

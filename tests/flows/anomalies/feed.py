@@ -131,7 +131,7 @@ class Feed:
 
     def _keep(self, scored: Scored) -> None:
         self.told.append(scored)
-        columns = ("value", "score", "expected", "lower", "upper", "why", "excluded")
+        columns = ("value", "score", "expected", "lower", "upper", "calls", "memory_ns", "why", "excluded")
         for i, series in enumerate(scored.series):
             name = f"{series.operation.service} {series.operation.span_name}", series.signal
             end = scored.end_ns // MINUTE_NS

@@ -91,6 +91,21 @@ def test_scores_are_those_of_the_detector_over_the_same_values() -> None:
             np.testing.assert_array_equal(found, expected[:, 0])
 
 
+def test_what_an_alert_wants_to_know_is_told_calls_of_the_step_and_how_long_a_past_there_is() -> None:
+    feed = Feed(rule(step=5))
+    minutes = ordinary(1, 100, ("web get",))
+    feed.minutes(*minutes, *[{}] * 3, *minutes[:7])
+    called = [minute.get("web get", Called(0)).calls for minute in (*minutes, *[{}] * 3, *minutes[:7])]
+    bank = AnomalyBank(settings_of(rule(step=5), "p95", MINUTE_NS), 1)
+    for end, value in feed.of("web get", "p95").items():
+        bank.run(np.array([(BEGIN + end) * MINUTE_NS], np.int64), np.array([[value]]))
+        assert feed.of("web get", "p95", "memory_ns")[end] == bank.memory_rows[0] * (5 * MINUTE_NS)
+        for signal in ("p95", "rate", "error_ratio"):
+            assert feed.of("web get", signal, "calls")[end] == sum(called[end - 5 : end])
+    assert bank.memory_rows[0] > 0
+    assert end == 110
+
+
 def test_a_stop_of_traffic_is_seen_though_nothing_tells_of_it() -> None:
     feed = Feed()
     feed.minutes(*ordinary(2, 600), *ordinary(3, 10, ("shop buy",)))
