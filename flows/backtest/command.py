@@ -9,10 +9,12 @@ from rich.console import Console
 
 from exporters.whole_file import whole_file
 from flows.backtest.answer import Answer, as_data, show
+from flows.backtest.drawing import draw
 from flows.backtest.labels import read_labels
 from flows.backtest.stretch import Terms, stretch
-from flows.backtest.verdict import verdict
+from flows.backtest.verdict import Raised, verdict
 from flows.errors import DataError, OutputError, UsageError
+from flows.picture import check_picture
 from flows.replay.compute import compute, history, promised, spool_folder
 from flows.replay.job import Job
 from flows.report import screen
@@ -33,6 +35,7 @@ class Asked(NamedTuple):
     lasts_ns: int  # of faults whose label has no end
     terms: Terms
     out: Path | None = None
+    picture: Path | None = None
 
 
 def backtest(
@@ -48,12 +51,14 @@ def backtest(
     """Replay recordings, compare what was raised with labels: progress on standard error, tables on standard output.
 
     Raises:
-        UsageError: there is nothing that could raise an alert.
+        UsageError: there is nothing that could raise an alert, or a picture cannot be of that kind.
         InputError: the labels cannot be read.
         DataError: they are no labels, or there is no span.
         OutputError: a file cannot be written.
     """
     errors = Console(stderr=True)
+    if asked.picture is not None:
+        check_picture(asked.picture)
     faults = read_labels(asked.labels, asked.lasts_ns)
     promises = promised(config, slos, errors)
     if not promises and not any(each.alerts.enabled for each in config.anomalies):
@@ -72,10 +77,14 @@ def backtest(
     if not found.panes:
         raise DataError(f"{recordings[0]} has no span on time", "there is nothing to judge")
     time = stretch(found.panes, config.time.pane_ns, faults, asked.terms)
-    answer = Answer(time, verdict(time, found.alerts, asked.terms.aftermath_ns), _silent(promises, found.alerts))
+    raised = [Raised.of_alert(alert) for alert in found.alerts]
+    judged = verdict(time, raised, asked.terms.aftermath_ns)
+    answer = Answer(time, judged, _silent(promises, found.alerts))
     show(screen(), answer)
     if asked.out is not None:
         errors.print(_write(answer, asked.out), highlight=False)
+    if asked.picture is not None:
+        errors.print(draw(asked.picture, ", ".join(recordings), time, raised), highlight=False)
 
 
 def _silent(promises: Sequence[Promise], alerts: Sequence[Alert]) -> tuple[str, ...]:

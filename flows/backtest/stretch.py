@@ -39,6 +39,7 @@ class Stretch(NamedTuple):
 
     first_ns: int
     last_ns: int
+    warm_ns: int  # until when what happens does not count
     gaps: np.ndarray  # (n, 2) int64 spells
     faults: tuple[Fault, ...]
     excluded: tuple[str, ...]  # of each fault: why it does not count; empty where it does
@@ -78,6 +79,7 @@ def stretch(panes: Iterable[int], pane_ns: int, faults: tuple[Fault, ...], terms
     return Stretch(
         first_ns,
         last_ns,
+        warm_ns,
         without(np.array([[first_ns, last_ns]]), recorded),
         faults,
         tuple(_excluded(fault, recorded, warm_ns, terms) for fault in faults),

@@ -45,7 +45,30 @@ class Rule(NamedTuple):
         >>> Rule("SLOBurnRate", "critical", "open-proposal 0.999").text
         'SLOBurnRate critical: open-proposal 0.999'
         """
-        return f"{self.alertname} {self.severity}: {self.of}"
+        return f"{self.kind}: {self.of}"
+
+    @property
+    def kind(self) -> str:
+        """What it has in common with others."""
+        return f"{self.alertname} {self.severity}"
+
+
+class Raised(NamedTuple):
+    """What was raised, or would be."""
+
+    rule: Rule
+    begin_ns: int
+    end_ns: int | None  # None: it fires on
+    service: str
+
+    @classmethod
+    def of_alert(cls, alert: Alert) -> Raised:
+        """An alert of a replay."""
+        return cls(Rule.of_alert(alert), alert.starts_at_ns, alert.ends_at_ns, dict(alert.labels)["service"])
+
+    def until_ns(self, last_ns: int) -> int:
+        """When it ended; what fires on does so to the recording's end."""
+        return max(last_ns, self.begin_ns) if self.end_ns is None else self.end_ns
 
 
 class Seen(NamedTuple):
@@ -64,7 +87,7 @@ class Verdict(NamedTuple):
     in_gaps: int  # alerts that began where nothing was recorded; they count nowhere
 
 
-def verdict(stretch: Stretch, alerts: Sequence[Alert], aftermath_ns: int) -> Verdict:
+def verdict(stretch: Stretch, alerts: Sequence[Raised], aftermath_ns: int) -> Verdict:
     """Compare alerts with faults.
 
     Args:
@@ -72,7 +95,7 @@ def verdict(stretch: Stretch, alerts: Sequence[Alert], aftermath_ns: int) -> Ver
         alerts: what was raised in it.
         aftermath_ns: how long after its end a fault may still be why.
     """
-    begins = np.array([each.starts_at_ns for each in alerts], np.int64)
+    begins = np.array([each.begin_ns for each in alerts], np.int64)
     in_gaps = contains(stretch.gaps, begins)
     alerts = [each for each, lost in zip(alerts, in_gaps.tolist(), strict=True) if not lost]
     found = {
@@ -82,29 +105,24 @@ def verdict(stretch: Stretch, alerts: Sequence[Alert], aftermath_ns: int) -> Ver
     return Verdict(found, list(_first_seen(stretch, alerts, aftermath_ns)), int(in_gaps.sum()))
 
 
-def _by_rule(alerts: Sequence[Alert]) -> dict[Rule, list[Alert]]:
+def _by_rule(alerts: Sequence[Raised]) -> dict[Rule, list[Raised]]:
     """Alerts of each rule, and of all rules of a name and severity where there are several."""
-    found: dict[Rule, list[Alert]] = {}
+    found: dict[Rule, list[Raised]] = {}
     for each in alerts:
-        found.setdefault(Rule.of_alert(each), []).append(each)
-    together: dict[Rule, list[list[Alert]]] = {}
+        found.setdefault(each.rule, []).append(each)
+    together: dict[Rule, list[list[Raised]]] = {}
     for rule, own in found.items():
         together.setdefault(rule._replace(of=ALL), []).append(own)
     found |= {rule: list(chain(*several)) for rule, several in together.items() if len(several) > 1}
     return {rule: found[rule] for rule in sorted(found, key=lambda rule: (rule[:2], rule.of == ALL, rule.of))}
 
 
-def _figures(stretch: Stretch, part: Part, alerts: Sequence[Alert], aftermath_ns: int) -> Figures:
+def _figures(stretch: Stretch, part: Part, alerts: Sequence[Raised], aftermath_ns: int) -> Figures:
     numbers: dict[str, int] = {}
-    fired = [(each.starts_at_ns, _end_ns(each, stretch), dict(each.labels)["service"]) for each in alerts]
+    fired = [(each.begin_ns, each.until_ns(stretch.last_ns), each.service) for each in alerts]
     raised, faults = _marks(fired, numbers), _marks([(f.at_ns, f.until_ns, f.service) for f in stretch.faults], numbers)
     counted, ordinary = stretch.counted_in(part), stretch.ordinary_in(part)
     return figures(raised, faults, counted, ordinary, aftermath_ns, APART_NS)
-
-
-def _end_ns(alert: Alert, stretch: Stretch) -> int:
-    """What fires on does so to the end."""
-    return max(stretch.last_ns, alert.starts_at_ns) if alert.ends_at_ns is None else alert.ends_at_ns
 
 
 def _marks(rows: Sequence[tuple[int, int, str]], numbers: dict[str, int]) -> Marks:
@@ -114,14 +132,11 @@ def _marks(rows: Sequence[tuple[int, int, str]], numbers: dict[str, int]) -> Mar
     return Marks(columns[:, :2], columns[:, 2])
 
 
-def _first_seen(stretch: Stretch, alerts: Sequence[Alert], aftermath_ns: int) -> Iterable[Seen | None]:
+def _first_seen(stretch: Stretch, alerts: Sequence[Raised], aftermath_ns: int) -> Iterable[Seen | None]:
     """Of each fault."""
-    begins = np.array([each.starts_at_ns for each in alerts], np.int64)
+    begins = np.array([each.begin_ns for each in alerts], np.int64)
     spells = np.array([each[:2] for each in stretch.faults], np.int64).reshape(-1, 2)
     for fault, mine in zip(stretch.faults, credited(begins, spells, aftermath_ns).T, strict=True):
         own = [alerts[i] for i in np.flatnonzero(mine).tolist()]
-        first = min(own, key=lambda each: each.starts_at_ns, default=None)
-        if first is None:
-            yield None
-        else:
-            yield Seen(first.starts_at_ns - fault.at_ns, Rule.of_alert(first), dict(first.labels)["service"])
+        first = min(own, key=lambda each: each.begin_ns, default=None)
+        yield None if first is None else Seen(first.begin_ns - fault.at_ns, first.rule, first.service)

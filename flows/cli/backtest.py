@@ -62,12 +62,19 @@ def _backtest(
     ] = None,
     warm_up: Annotated[
         int | None,
-        typer.Option(parser=LENGTH, metavar="TIME", help="Of the recording's beginning: what happens does not count."),
+        typer.Option(
+            parser=LENGTH,
+            metavar="TIME",
+            help="Of the recording's beginning: what happens does not count.",
+        ),
     ] = None,
     split: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Share of the recording to look at; the rest is held out.")
     ] = 0.6,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="All figures as JSON.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Faults and alerts by service as a picture: PNG, SVG or PDF.")
+    ] = None,
     workers: Annotated[
         int, typer.Option(min=1, max=8, metavar="N", help="Processes; the answers do not depend on it.")
     ] = 1,
@@ -90,6 +97,7 @@ def _backtest(
             _LASTS_NS if lasts is None else lasts,
             Terms(warm_up or 0, _AFTERMATH_NS if aftermath is None else aftermath, split),
             out,
+            plot,
         ),
         config=with_anomalies(load(config)) if anomalies else load(config),
         slos=slos or (),

@@ -10,9 +10,10 @@ import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from exporters.plot import SUFFIXES, plot
+from exporters.plot import plot
 from exporters.whole_file import whole_file
-from flows.errors import OutputError, UsageError
+from flows.errors import OutputError
+from flows.picture import check_picture, drawing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,17 +59,12 @@ def draw(answer: Answer, path: Path, title: str, threshold: float) -> str:
         UsageError: the suffix is of no kind that is drawn, or matplotlib is not there.
         OutputError: it cannot be written.
     """
-    if path.suffix not in SUFFIXES:
-        raise UsageError(f"--plot {path}", f"a picture ends in {', '.join(SUFFIXES)}", "Name it so.")
+    check_picture(path)
     series = answer.series
     order = np.argsort(series.times_ns, kind="stable")
     score, lower, upper, alert = (column[order] for column in (answer.score, answer.lower, answer.upper, answer.alert))
-    try:
+    with drawing(path):
         plot(path, title, series.times_ns[order], series.values[order], (lower, upper), score, threshold, alert)
-    except ImportError as error:
-        raise UsageError("--plot without matplotlib", "it draws", "Install streamgauge[plot].") from error
-    except OSError as error:
-        raise OutputError(f"{path}: {error.strerror}", hint="Name another file.") from error
     return f"{path}: {len(order):,} values, {int(alert.sum())} alerts"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import xml.etree.ElementTree as ET
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,8 @@ def found(repository: Path, recording: Path) -> tuple[dict[str, Any], str, list[
     out, alerts = recording.parent / "backtest.json", recording.parent / "alerts.jsonl"
     judged = ["--slos", slos, "--seed", seed]
     labels = recording.parent / "labels.json"
-    said, _ = streamgauge("backtest", recording, "--labels", labels, *judged, "--split", "0.9", "--out", out)
+    files = ["--out", out, "--plot", recording.parent / "backtest.svg"]
+    said, _ = streamgauge("backtest", recording, "--labels", labels, *judged, "--split", "0.9", *files)
     streamgauge("replay", recording, *judged, "--alerts", alerts)
     return json.loads(out.read_text()), said, [json.loads(line) for line in alerts.read_text().splitlines()]
 
@@ -72,6 +74,20 @@ def test_figures_have_their_ground_beside_them_and_the_held_out_part_is_apart(fo
     assert "First 90 %" in said
     assert "Held out" in said
     assert max(len(line) for line in said.splitlines()) <= 100
+
+
+@pytest.mark.slow
+def test_the_picture_is_where_it_was_asked_for(recording: Path, found: Any) -> None:
+    assert found
+    assert ET.parse(recording.parent / "backtest.svg").getroot().tag == "{http://www.w3.org/2000/svg}svg"
+
+
+@pytest.mark.slow
+def test_a_picture_of_no_kind_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    _, said = streamgauge(
+        "backtest", __file__, "--labels", tmp_path / "none.json", "--plot", tmp_path / "x.doc", expected=2
+    )
+    assert "a picture ends in .png, .svg, .pdf. Name it so." in said
 
 
 @pytest.mark.slow

@@ -7,10 +7,10 @@ import pytest
 
 from detectors.recall import Figures
 from detectors.spells import total_ns
-from exporters.alerts import Alert, alert
+from exporters.alerts import alert
 from flows.backtest.labels import Fault
 from flows.backtest.stretch import Stretch, Terms, stretch
-from flows.backtest.verdict import ALL, Rule, verdict
+from flows.backtest.verdict import ALL, Raised, Rule, verdict
 
 PANE_NS, MINUTE_NS, HOUR_NS = 5 * 10**9, 60 * 10**9, 3_600 * 10**9
 PANES_A_MINUTE, DAY = 12, 24 * 60
@@ -31,9 +31,10 @@ def a_day(*faults: Fault, warm_up: int = 0, aftermath: int = 30, split: float = 
 
 def raised(
     at: int, until: int | None = None, service: str = "shop", severity: str = "critical", slo: str = "a"
-) -> Alert:
+) -> Raised:
     labels = {"alertname": "SLOBurnRate", "severity": severity, "slo": slo, "objective": "0.999", "service": service}
-    return alert(labels, starts_at_ns=at * MINUTE_NS, ends_at_ns=None if until is None else until * MINUTE_NS)
+    ends_at_ns = None if until is None else until * MINUTE_NS
+    return Raised.of_alert(alert(labels, starts_at_ns=at * MINUTE_NS, ends_at_ns=ends_at_ns))
 
 
 def test_a_gap_is_longer_than_five_minutes() -> None:
