@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from detectors.compact import CELL_BYTES, SERIES_BYTES, encode_runs
+from flows.anomalies.pooled import Pools
 from flows.decode.batch import WEIGHT_BITS
 from flows.dense import DenseWindow
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from exporters.alerts import Alert
+    from flows.anomalies.pooled import Group, Pool
+    from flows.anomalies.strange import Strange
     from flows.emission import Emission, Tally
     from flows.panes import Rows
     from flows.rules import Rules
@@ -58,6 +61,7 @@ class Found:
     alerts: list[Alert] = field(default_factory=list)  # as they were last, by their start
     matched: set[tuple[str, str, str]] = field(default_factory=set)  # name, service, objective of SLOs with events
     panes: set[int] = field(default_factory=set)  # in which a span ended, on time
+    scores: dict[Group, Pool] = field(default_factory=dict)  # where they are asked for
     first_ns: int = -1
     upto_ns: int = -1
 
@@ -70,6 +74,7 @@ class Found:
         self.alerts += other.alerts
         self.matched |= other.matched
         self.panes |= other.panes
+        self.scores.update(other.scores)
         known = [first for first in (self.first_ns, other.first_ns) if first >= 0]
         self.first_ns = min(known, default=-1)
         self.upto_ns = max(self.upto_ns, other.upto_ns)
@@ -96,6 +101,7 @@ class Summary:
         self._totals: dict[str, _Totals] = {}
         self._minutes: list[WindowSamples] = []
         self._alerts: dict[str, Alert] = {}
+        self._pools = Pools()
         self._slos: SloShown | None = None
 
     def read(self, emission: Emission) -> None:
@@ -130,8 +136,13 @@ class Summary:
         """Note how objectives stand."""
         self._slos = shown
 
+    def strange(self, end_ns: int, strange: Sequence[Strange]) -> None:
+        """Keep the largest scores of a key's step."""
+        self._pools.add(end_ns, strange)
+
     def finish(self) -> Found:
         """What was found."""
+        self.found.scores = self._pools.found
         if self._slos is not None:
             self.found.matched = {
                 (each.promise.name, each.promise.service, each.promise.objective_name)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from detectors.episodes import episodes
 from detectors.recall import DAY_NS, UNSEEN, Figures, Marks, credited, delays, figures
 from detectors.spells import contains, joined, without
 from flows.backtest.stretch import Stretch, Terms, stretch
@@ -67,8 +68,7 @@ def alerts(steps: Steps, signal: str, score: np.ndarray, level: float) -> Iterat
     services = np.array([service for service, _ in steps.operations])
     for service in dict.fromkeys(services.tolist()):
         own = np.where(services == service, np.nan_to_num(score, nan=-1.0), -1.0)
-        strange = steps.times_ns[(own >= level).any(axis=1)]
-        for begin, end in joined(np.column_stack((strange, strange + 1)), APART_NS).tolist():
+        for begin, end in episodes(steps.times_ns, own.max(axis=1), level, APART_NS).tolist():
             first = int(own[np.searchsorted(steps.times_ns, begin)].argmax())
             yield Alert(begin, end, service, steps.operations[first][1], signal)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rich.box import SIMPLE_HEAD
@@ -15,12 +16,13 @@ from flows.readable import clock
 from flows.units import format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from rich.console import Console
 
     from detectors.recall import Figures
     from flows.backtest.stretch import Part, Stretch
+    from flows.backtest.thresholds import Threshold
     from flows.backtest.verdict import Rule, Seen, Verdict
 
 _SECOND_NS = 10**9
@@ -33,6 +35,7 @@ class Answer(NamedTuple):
     stretch: Stretch
     verdict: Verdict
     silent: tuple[str, ...]  # rules that raised nothing
+    thresholds: Sequence[Threshold] = ()
 
 
 def show(console: Console, answer: Answer) -> None:
@@ -46,7 +49,7 @@ def show(console: Console, answer: Answer) -> None:
 
 
 def _about(answer: Answer) -> Iterable[str]:
-    stretch, verdict, _ = answer
+    stretch, verdict = answer.stretch, answer.verdict
     yield (
         f"Event time {clock(stretch.first_ns)} to {clock(stretch.last_ns)} UTC, "
         f"{_hours(stretch.recorded_ns())} recorded, {len(stretch.faults)} labelled faults."
@@ -57,6 +60,19 @@ def _about(answer: Answer) -> Iterable[str]:
         yield f"{verdict.in_gaps} alerts began in gaps."
     if answer.silent:
         yield f"Raised nothing: {', '.join(answer.silent)}."
+    for rule in dict.fromkeys(each.rule for each in answer.thresholds):
+        yield _suggested(rule, [each for each in answer.thresholds if each.rule == rule], stretch)
+
+
+def _suggested(rule: str, thresholds: Sequence[Threshold], stretch: Stretch) -> str:
+    """The scores that keep the budget of a rule."""
+    part, allowed = stretch.parts[0].name, sum(each.allowed for each in thresholds)
+    if any(math.isinf(each.score) for each in thresholds):
+        return f"No time of {part} is ordinary: no score can be suggested for {rule}."
+    scores = ", ".join(
+        f"{each.signal} {each.score:g}" if each.score < 1 else f"{each.signal} none" for each in thresholds
+    )
+    return f"Scores that keep the budget of {rule} in {part} ({allowed:.3g} alerts in ordinary time): {scores}."
 
 
 def _heading(stretch: Stretch, part: Part) -> str:
@@ -94,7 +110,7 @@ def _faults(answer: Answer) -> Table:
         table.add_column(column, overflow="fold")
     table.add_column("after", justify="right", no_wrap=True)
     table.add_column("what saw it", overflow="fold")
-    stretch, verdict, _ = answer
+    stretch, verdict = answer.stretch, answer.verdict
     for fault, why, seen in zip(stretch.faults, stretch.excluded, verdict.seen, strict=True):
         after = _rounded(seen.delay_ns) if seen and not why else "–"
         table.add_row(clock(fault.at_ns), fault.kind, fault.service, after, _what(why, seen))
@@ -127,7 +143,7 @@ def _rounded(duration_ns: int) -> str:
 
 def as_data(answer: Answer) -> dict[str, Any]:
     """The same as plain values: seconds, RFC 3339."""
-    stretch, verdict, _ = answer
+    stretch, verdict = answer.stretch, answer.verdict
     return {
         "from": rfc3339(stretch.first_ns),
         "to": rfc3339(stretch.last_ns),
@@ -135,6 +151,7 @@ def as_data(answer: Answer) -> dict[str, Any]:
         "gaps": [{"from": rfc3339(begin), "to": rfc3339(end)} for begin, end in stretch.gaps.tolist()],
         "alerts_in_gaps": verdict.in_gaps,
         "raised_nothing": list(answer.silent),
+        "thresholds": [each._asdict() for each in answer.thresholds],
         "faults": [_fault(answer, number) for number in range(len(stretch.faults))],
         "parts": [
             {

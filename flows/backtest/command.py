@@ -12,6 +12,7 @@ from flows.backtest.answer import Answer, as_data, show
 from flows.backtest.drawing import draw
 from flows.backtest.labels import read_labels
 from flows.backtest.stretch import Terms, stretch
+from flows.backtest.thresholds import raised_at, thresholds
 from flows.backtest.verdict import Raised, verdict
 from flows.errors import DataError, OutputError, UsageError
 from flows.picture import check_picture
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from exporters.alerts import Alert
+    from flows.backtest.thresholds import Threshold
     from flows.config import Config
     from flows.slo.promise import Promise
+    from flows.summary import Found
 
 
 class Asked(NamedTuple):
@@ -36,6 +39,7 @@ class Asked(NamedTuple):
     terms: Terms
     out: Path | None = None
     picture: Path | None = None
+    budget: float | None = None  # alerts a day of each rule of anomalies; None: what the configuration says
 
 
 def backtest(
@@ -72,19 +76,37 @@ def backtest(
             signal,
             promises=promises,
             seed=history(seed, promises, errors),
+            scores=bool(config.anomalies),
         )
         found = compute(job, workers, errors)
     if not found.panes:
         raise DataError(f"{recordings[0]} has no span on time", "there is nothing to judge")
     time = stretch(found.panes, config.time.pane_ns, faults, asked.terms)
-    raised = [Raised.of_alert(alert) for alert in found.alerts]
+    chosen = thresholds(time, found.scores, _budgets(config, asked.budget))
+    raised = _raised(found, chosen)
     judged = verdict(time, raised, asked.terms.aftermath_ns)
-    answer = Answer(time, judged, _silent(promises, found.alerts))
+    answer = Answer(time, judged, _silent(promises, found.alerts), chosen)
     show(screen(), answer)
     if asked.out is not None:
         errors.print(_write(answer, asked.out), highlight=False)
     if asked.picture is not None:
         errors.print(draw(asked.picture, ", ".join(recordings), time, raised), highlight=False)
+
+
+def _budgets(config: Config, budget: float | None) -> dict[tuple[str, str], float]:
+    """Alerts a day by rule of anomalies and signal, each the same: else one that is often strange would take all."""
+    return {
+        (rule.name, signal): (rule.alerts.per_day if budget is None else budget) / len(rule.signals)
+        for rule in config.anomalies
+        if rule.alerts.enabled
+        for signal in rule.signals
+    }
+
+
+def _raised(found: Found, chosen: Sequence[Threshold]) -> list[Raised]:
+    """Alerts as they were, and as thresholds on the score would have raised them."""
+    at_thresholds = (alert for threshold in chosen for alert in raised_at(threshold, found.scores))
+    return [*map(Raised.of_alert, found.alerts), *at_thresholds]
 
 
 def _silent(promises: Sequence[Promise], alerts: Sequence[Alert]) -> tuple[str, ...]:

@@ -31,6 +31,7 @@ class Rule(NamedTuple):
     alertname: str
     severity: str
     of: str  # an SLO and its objective, or a signal
+    threshold: float | None = None  # the score from which on it alerts, where that is all there is to it
 
     @classmethod
     def of_alert(cls, alert: Alert) -> Rule:
@@ -44,8 +45,10 @@ class Rule(NamedTuple):
 
         >>> Rule("SLOBurnRate", "critical", "open-proposal 0.999").text
         'SLOBurnRate critical: open-proposal 0.999'
+        >>> Rule("AnomalyScore", "warning", "default p95", 0.513).text
+        'AnomalyScore warning: default p95 ≥ 0.513'
         """
-        return f"{self.kind}: {self.of}"
+        return f"{self.kind}: {self.of}" + ("" if self.threshold is None else f" ≥ {self.threshold:g}")
 
     @property
     def kind(self) -> str:
@@ -112,7 +115,7 @@ def _by_rule(alerts: Sequence[Raised]) -> dict[Rule, list[Raised]]:
         found.setdefault(each.rule, []).append(each)
     together: dict[Rule, list[list[Raised]]] = {}
     for rule, own in found.items():
-        together.setdefault(rule._replace(of=ALL), []).append(own)
+        together.setdefault(rule._replace(of=ALL, threshold=None), []).append(own)
     found |= {rule: list(chain(*several)) for rule, several in together.items() if len(several) > 1}
     return {rule: found[rule] for rule in sorted(found, key=lambda rule: (rule[:2], rule.of == ALL, rule.of))}
 

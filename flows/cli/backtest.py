@@ -11,11 +11,12 @@ from flows.cli.options import DURATION, LENGTH, Anomalies, ConfigFile
 from flows.cli.replay import Signal, check_recordings
 
 _LASTS_NS, _AFTERMATH_NS = 300 * 10**9, 1_800 * 10**9
+_LEARNS_NS = 9_000 * 10**9  # a detector of anomalies, before it says anything
 _EPILOG = """\b
 Examples:
   streamgauge backtest traces.pb.zst --labels labels.json --slos 'slos/*.yaml' --seed slos.seed.json
+  streamgauge backtest traces.pb.zst --labels labels.json --anomalies --budget 2
   streamgauge backtest traces.pb.zst --labels labels.json --config streamgauge.yaml --out backtest.json
-  streamgauge backtest traces.pb.zst --labels labels.json --anomalies --warm-up 1d
 
 \b
 labels.json is a list of what went wrong:
@@ -37,6 +38,14 @@ def _backtest(
         typer.Option("--slos", metavar="GLOB", help="OpenSLO files whose promises are judged; repeatable."),
     ] = None,
     anomalies: Anomalies = False,
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            metavar="N",
+            help="Alerts a day of each rule of anomalies, for which a score is suggested.  [default: its `per_day`]",
+        ),
+    ] = None,
     seed: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="What the SLOs counted before, by `streamgauge slo seed`."),
@@ -65,7 +74,7 @@ def _backtest(
         typer.Option(
             parser=LENGTH,
             metavar="TIME",
-            help="Of the recording's beginning: what happens does not count.",
+            help="Of the recording's beginning: what happens does not count.  [default: 2h30m with anomalies]",
         ),
     ] = None,
     split: Annotated[
@@ -90,16 +99,19 @@ def _backtest(
     from flows.config import load
     from flows.config.anomalies import with_anomalies
 
+    settings = with_anomalies(load(config)) if anomalies else load(config)
+    learns = _LEARNS_NS if settings.anomalies else 0
     backtest(
         recordings,
         Asked(
             labels,
             _LASTS_NS if lasts is None else lasts,
-            Terms(warm_up or 0, _AFTERMATH_NS if aftermath is None else aftermath, split),
+            Terms(learns if warm_up is None else warm_up, _AFTERMATH_NS if aftermath is None else aftermath, split),
             out,
             plot,
+            budget,
         ),
-        config=with_anomalies(load(config)) if anomalies else load(config),
+        config=settings,
         slos=slos or (),
         seed=seed,
         signal="spans" if signal else None,

@@ -36,6 +36,7 @@ class Job:
     dead_letters: bool = False
     promises: tuple[Promise, ...] = ()
     seed: Seed | None = None
+    scores: bool = False  # whether what is strange is found, too
 
     def open(self) -> Recording:
         """The recording, told by its bytes."""

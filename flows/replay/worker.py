@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from exporters import csv_samples, openmetrics
 from flows.anomalies.annotations import announce_anomalies
 from flows.anomalies.publish import anomaly_samples
+from flows.anomalies.strange import hear
 from flows.anomalies.table import score_rows
 from flows.decode.encodings import decoder
 from flows.emission import Slot
@@ -66,6 +67,7 @@ class Worker:
         scored = self.rules.anomalies
         self._signals = scored.signals if scored else ()
         self._steps = {rule.name: rule.step for rule in scored.rules} if scored else {}
+        self._alerting = {rule.name: rule for rule in scored.alerts} if scored else {}
         table = folder / "samples", dimensions, windows, quantiles
         self._table = csv_samples.CsvSpool(*table, signals=self._signals) if job.samples else None
         folder.mkdir(parents=True, exist_ok=True)
@@ -150,6 +152,8 @@ class Worker:
 
     def _anomalies(self, items: list[tuple[str, Scored]]) -> None:
         for key, scored in items:
+            if self.job.scores:
+                self.summary.strange(scored.end_ns, hear(scored, self._alerting).strange)
             if scored.end_ns % self.job.step_ns:
                 continue
             if self._table is not None:

@@ -120,12 +120,37 @@ def test_a_backtest_is_of_anomalies_too(starved: Path, tmp_path: Path) -> None:
     asked = Asked(labels, 10 * MINUTE_NS, Terms(0, 0, 1.0), out)
     backtest([str(starved)], asked, config=with_anomalies(Config()))
     told = json.loads(out.read_text())
-    (rule,) = told["parts"][0]["rules"]
+    rule, *others = told["parts"][0]["rules"]
     assert (rule["alertname"], rule["severity"], rule["of"]) == ("Anomaly", "warning", "p95")
+    assert {each["alertname"] for each in others} == {"AnomalyScore"}
     assert (rule["seen"], rule["false_episodes"]) == (1, 0)
     assert told["faults"][0]["seen"]["after_seconds"] == 60
     with pytest.raises(UsageError, match="there are no rules"):
         backtest([str(starved)], asked, config=parse("anomalies: [{name: a, alerts: {enabled: false}}]"))
+
+
+@pytest.mark.slow
+def test_a_backtest_suggests_scores_by_which_the_fault_is_seen_and_nothing_else(starved: Path, tmp_path: Path) -> None:
+    """By one worker and by two, as all that it says."""
+    labels = tmp_path / "labels.json"
+    labels.write_text('[{"at": "2026-03-02T12:20:00Z", "kind": "cpu_starved", "service": "shop"}]')
+    terms = Terms(150 * MINUTE_NS, 5 * MINUTE_NS, 0.9)
+    told = []
+    for workers in (1, 2):
+        asked = Asked(labels, 10 * MINUTE_NS, terms, tmp_path / "backtest.json", budget=30)
+        backtest([str(starved)], asked, config=with_anomalies(Config()), workers=workers)
+        told.append(json.loads((tmp_path / "backtest.json").read_text()))
+    assert told[0] == told[1]
+    ordinary_minutes = 0.9 * 240 - 150 - 15
+    suggested = {each["signal"]: each for each in told[0]["thresholds"]}
+    assert list(suggested) == ["p95", "rate", "error_ratio"]
+    for each in suggested.values():
+        assert each["allowed"] == pytest.approx(30 / 3 * ordinary_minutes / 1440, rel=0.02)
+    rules = {(rule["alertname"], rule["of"]): rule for rule in told[0]["parts"][0]["rules"]}
+    seen = rules["AnomalyScore", "default p95"]
+    assert seen["threshold"] == suggested["p95"]["score"]
+    assert (seen["seen"], seen["seen_by_its_service"]) == (1, 1)
+    assert all(rule["false_episodes"] == 0 for rule in rules.values())
 
 
 def test_what_is_shown_at_every_tenth_minute_is_what_every_minute_has(recording: Path, tmp_path: Path) -> None:
