@@ -21,6 +21,7 @@ from detectors.anomaly import PRESETS, AnomalyBank
 from detectors.chance import rate_interval, share_interval
 from detectors.spells import contains, total_ns
 from exporters.alerts import rfc3339
+from flows.anomalies.policy import AlertPolicy
 from flows.units import format_duration
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 SIGNALS = {"p95": "latency", "rate": "traffic"}
 """And the preset of each."""
+
+POLICY = AlertPolicy()
 
 LEVELS = (0.45, 0.6)
 """Scores that alert: that of docs/detectors.md, and what 5 alerts a day of some 300 series would ask."""
@@ -62,9 +65,19 @@ def cases(recording: Recorded) -> list[Case]:
 
 
 def scored(steps: Steps, signal: str, step: float) -> np.ndarray:
-    """(n_steps, n_operations) scores by a detector that is told how many seconds a step is."""
+    """(n_steps, n_operations) scores by a detector that is told how many seconds a step is.
+
+    What production would alert nobody of is 0: durations of few calls, differences that are small in their unit.
+    """
+    values = steps.values[signal]
     bank = AnomalyBank(replace(PRESETS[SIGNALS[signal]], step=step), len(steps.operations))
-    return bank.run(steps.times_ns, steps.values[signal]).score
+    judged = bank.run(steps.times_ns, values)
+    score = judged.score.copy()
+    for at in map(tuple, np.argwhere(score >= min(LEVELS)).tolist()):
+        is_busy = signal == "rate" or steps.calls[at] >= POLICY.least_calls
+        if not (is_busy and POLICY.is_large(signal, values[at], judged.expected[at])):
+            score[at] = 0.0
+    return score
 
 
 def raised(case: Case, level: float) -> dict[str, list[Alert]]:
@@ -168,9 +181,9 @@ def main() -> None:
         "Injected faults that are seen in per-operation latency and traffic of two recordings",
         rows,
         "Only steps that were recorded as a whole are learnt and scored. Excluded: faults of which no whole step was "
-        "recorded, and those in the first ten. An alert is of a service: its strangest operation. By chance: what "
-        "would be seen if services alerted during faults as often as in ordinary time. That is a few minutes in all, "
-        "the one before each fault: episodes a day of it mean little.",
+        "recorded, and those in the first ten. An alert is of a service: its strangest operation that is busy and far "
+        "enough off. By chance: what would be seen if services alerted during faults as often as in ordinary time. "
+        "That is a few minutes in all, the one before each fault: episodes a day of it mean little.",
     )
     publish(
         "accuracy_recordings_faults",

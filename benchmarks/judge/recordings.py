@@ -46,13 +46,15 @@ class Steps(NamedTuple):
         step_ns: How long one is.
         times_ns: (n_steps,) int64 ends of those that were recorded as a whole.
         operations: (n_operations,) service and span name.
-        values: By signal, (n_steps, n_operations) float64: `p95` in seconds, NaN without calls; `rate` in calls per
-            second, NaN before an operation's first call.
+        calls: (n_steps, n_operations) float64.
+        values: By signal, likewise: `p95` in seconds, NaN without calls; `rate` in calls per second, NaN before an
+            operation's first call.
     """
 
     step_ns: int
     times_ns: np.ndarray
     operations: list[tuple[str, str]]
+    calls: np.ndarray
     values: dict[str, np.ndarray]
 
 
@@ -118,4 +120,4 @@ def _steps(rows: Iterable[dict[str, str]], step_ns: int, times_ns: np.ndarray) -
             p95[place[time], number] = float(row["p95"] or np.nan)
             calls[place[time], number] += int(row["calls"])
     rate = np.where(np.cumsum(calls, axis=0) == 0, np.nan, calls / step_ns * SECOND)
-    return Steps(step_ns, times_ns, list(numbers), {"p95": p95, "rate": rate})
+    return Steps(step_ns, times_ns, list(numbers), calls, {"p95": p95, "rate": rate})

@@ -28,8 +28,9 @@ FAULT = Fault(40 * STEP, 56 * STEP, "outage", "shop")
 def recording(*faults: Fault, n: int = N) -> Recorded:
     """Twenty minutes without a gap, of which the first and the last pane are no whole ones."""
     panes = np.arange(-1, n * STEP // PANE + 1)
-    values = {signal: np.ones((n, len(OPERATIONS))) for signal in ("p95", "rate")}
-    return Recorded("one", faults, panes, PANE, (Steps(STEP, whole_steps(panes, PANE, STEP), OPERATIONS, values),))
+    some = np.ones((n, len(OPERATIONS)))
+    steps = Steps(STEP, whole_steps(panes, PANE, STEP), OPERATIONS, some, {"p95": some, "rate": some})
+    return Recorded("one", faults, panes, PANE, (steps,))
 
 
 def scores(**strange: list[int]) -> np.ndarray:
