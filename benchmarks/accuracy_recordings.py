@@ -74,8 +74,7 @@ def scored(steps: Steps, signal: str, step: float) -> np.ndarray:
     judged = bank.run(steps.times_ns, values)
     score = judged.score.copy()
     for at in map(tuple, np.argwhere(score >= min(LEVELS)).tolist()):
-        is_busy = signal == "rate" or steps.calls[at] >= POLICY.least_calls
-        if not (is_busy and POLICY.is_large(signal, values[at], judged.expected[at])):
+        if not POLICY.matters(signal, values[at], judged.expected[at], steps.calls[at]):
             score[at] = 0.0
     return score
 

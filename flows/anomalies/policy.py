@@ -19,23 +19,30 @@ class Floor(NamedTuple):
 
     absolute: float  # in the signal's unit: seconds, calls per second, a ratio
     relative: float  # share of what was expected
+    calls: float = 0.0  # of a ratio: as many calls as the difference is of
 
-    def is_passed(self, value: float, expected: float) -> bool:
+    def is_passed(self, value: float, expected: float, calls: float = 0.0) -> bool:
         """Whether the difference is worth an alert: 2 ms more on 5 ms wakes nobody.
 
         >>> Floor(0.005, 0.2).is_passed(0.007, 0.005), Floor(0.005, 0.2).is_passed(0.110, 0.100)
         (False, False)
         >>> Floor(0.005, 0.2).is_passed(0.130, 0.100)
         True
+
+        One failure of twelve calls is a large ratio, and one failure:
+
+        >>> [Floor(0.01, 0.0, calls=3.0).is_passed(ratio, 0.0, calls=12.0) for ratio in (1 / 12, 4 / 12)]
+        [False, True]
         """
-        return abs(value - expected) >= max(self.absolute, self.relative * abs(expected))
+        gap = abs(value - expected)
+        return gap >= max(self.absolute, self.relative * abs(expected)) and gap * calls >= self.calls
 
 
 FLOORS = {
     "p50": Floor(0.005, 0.2),
     "p95": Floor(0.005, 0.2),
     "rate": Floor(1.0, 0.2),
-    "error_ratio": Floor(0.01, 0.0),
+    "error_ratio": Floor(0.01, 0.0, calls=3.0),
 }
 """By signal."""
 
@@ -76,9 +83,10 @@ class AlertPolicy:
                 "Make it longer, or keep_firing_for shorter.",
             )
 
-    def is_large(self, signal: str, value: float, expected: float) -> bool:
-        """Whether a difference is large enough, in the unit of its signal."""
-        return self.floors.get(signal, NO_FLOOR).is_passed(value, expected)
+    def matters(self, signal: str, value: float, expected: float, calls: float) -> bool:
+        """Whether a difference is large enough, in the unit of its signal, and of enough calls."""
+        is_busy = signal == "rate" or calls >= self.least_calls
+        return is_busy and self.floors.get(signal, NO_FLOOR).is_passed(value, expected, calls)
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,8 +78,7 @@ def hear(scored: Scored, rules: Mapping[str, AlertRule]) -> Heard:
 
 
 def _matters(scored: Scored, i: int, of: ScoredSeries, policy: AlertPolicy) -> bool:
-    is_busy = of.signal == "rate" or scored.calls[i] >= policy.least_calls
-    return is_busy and policy.is_large(of.signal, float(scored.value[i]), float(scored.expected[i]))
+    return policy.matters(of.signal, float(scored.value[i]), float(scored.expected[i]), float(scored.calls[i]))
 
 
 def _strange(scored: Scored, i: int, of: ScoredSeries, rule: AlertRule) -> Strange:

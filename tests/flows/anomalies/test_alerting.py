@@ -125,6 +125,13 @@ def test_a_difference_that_is_small_in_its_own_unit_wakes_nobody(
     assert bool(shown.alerts) == alerts
 
 
+@pytest.mark.parametrize(("failures", "alerts"), [(2, False), (3, True)])
+def test_a_ratio_of_few_failures_wakes_nobody_however_few_the_calls(failures: int, alerts: bool) -> None:
+    of = [series("a", "error_ratio")]
+    shown = Feed().step(of, [EXTREME], value=[failures / 12], expected=[0.0], calls=[12.0])
+    assert bool(shown.alerts) == alerts
+
+
 def test_few_calls_raise_no_alert_about_latency_and_errors_but_one_about_their_stop() -> None:
     of = [series("a", signal) for signal in ("p50", "p95", "error_ratio", "rate")]
     shown = Feed().step(of, [EXTREME] * 4, calls=[3.0] * 4)
