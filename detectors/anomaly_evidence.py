@@ -60,6 +60,10 @@ FULL = 8.0
 """What no evidence reaches: −log10 p of a score of 1."""
 HIGH = 1.5
 """Evidence of the episodes by which the length of clumps is told."""
+RARE = 1.7
+"""Evidence, one in fifty, from which on a cue's value begins or prolongs a run."""
+LONGEST = 16.0
+"""Rare values of a run from which on each counts alike: what is hardly learnt stays rare, and its run without end."""
 
 
 @pasted
@@ -148,10 +152,10 @@ def learn_cue(
 ) -> None:
     """A cue's value into its past; the second rare one in a run counts two thirds, the third half, and so on."""
     run = RUNS + 2 * cue
-    if found > 1.7:
+    if found > RARE:
         numbers[row, run] += 1
         numbers[row, run + 1] = 0
-        weight /= 1.0 + 0.5 * (numbers[row, run] - 1)
+        weight /= 1.0 + 0.5 * (min(numbers[row, run], LONGEST) - 1)
     else:
         numbers[row, run + 1] += 1
         if numbers[row, run + 1] > 30:

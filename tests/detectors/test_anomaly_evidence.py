@@ -16,8 +16,10 @@ from detectors.anomaly_evidence import (
     EXTREME,
     FULL,
     ORDINARY,
+    RARE,
     episode_evidence,
     learn_block,
+    learn_cue,
     learn_recurring,
     promised,
     unexpected,
@@ -169,6 +171,19 @@ def test_the_strongest_of_each_episode_is_learnt_unless_an_anomaly_was_in_it(
     weights = 0.99 ** np.arange(len(clumps))[::-1]
     assert state.numbers[0, CLUMPS] == pytest.approx(weights.sum())
     assert state.numbers[0, CLUMP_ROWS] == pytest.approx((weights * (np.array(clumps) - 1)).sum())
+
+
+def test_what_stays_rare_in_one_run_without_end_is_learnt_in_the_end() -> None:
+    """Three of ten values are five times as large as all before: after thousands they are not one in fifty any more."""
+    state = fresh()
+    tail.learn(state.tails, 0, 0, tail.place(1.0), 1_000.0)
+    for row in range(4_000):
+        value = 5.0 if row % 10 < 3 else 1.0
+        at = tail.place(value)
+        found = tail.evidence(state.tails, 0, 0, value, at, 3.0, 30.0, 0.0, 1.0)
+        learn_cue(state.numbers, state.tails, 0, 0, found, at, 1.0)
+    at = tail.place(5.0)
+    assert tail.evidence(state.tails, 0, 0, 5.0, at, 3.0, 30.0, 0.0, 1.0) < RARE
 
 
 class Days:
