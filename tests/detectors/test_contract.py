@@ -6,6 +6,8 @@ import importlib
 import inspect
 import math
 import pkgutil
+from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import detectors
-from detectors.anomaly import AnomalyBank, AnomalyDetector, AnomalySettings
+from detectors.anomaly import PRESETS, AnomalyBank, AnomalyDetector, AnomalySettings
 
 MINUTE = 60 * 10**9
 START = 1_767_571_200 * 10**9
@@ -23,7 +25,7 @@ START = 1_767_571_200 * 10**9
 def found() -> list[type[Any]]:
     """All classes below `detectors` that score and learn one value at a time."""
     modules = (
-        importlib.import_module(f"detectors.{module.name}") for module in pkgutil.iter_modules(detectors.__path__)
+        importlib.import_module(module.name) for module in pkgutil.walk_packages(detectors.__path__, "detectors.")
     )
     return [
         one
@@ -58,8 +60,10 @@ def scores(detector: Any, times: np.ndarray, values: np.ndarray) -> list[float]:
     return given_scores
 
 
-def test_the_contract_holds_for_some_detector() -> None:
-    assert AnomalyDetector in found()
+def test_all_that_scores_and_can_be_imported_from_the_package_is_held_to_the_contract() -> None:
+    public = [getattr(detectors, name) for name in detectors.__all__]
+    assert {one for one in public if hasattr(one, "score_one")} == set(found())
+    assert {one for one in public if inspect.isclass(one) and hasattr(one, "run")} == {kind.BANK for kind in found()}
 
 
 @every
@@ -76,12 +80,15 @@ def test_scoring_does_not_learn(kind: type[Any]) -> None:
 
 
 @every
-def test_the_future_changes_no_score_of_the_past(kind: type[Any]) -> None:
+@pytest.mark.parametrize(
+    ("instead", "later_ns"), [(-1e12, 10**15), (1e300, 0), (5e-324, 0), (math.nan, 0), (math.inf, 0), (30.0, -(10**15))]
+)
+def test_the_future_changes_no_score_of_the_past(kind: type[Any], instead: float, later_ns: int) -> None:
     """Scored in one go where it can be, the likeliest place to look ahead."""
     times, values = series(2_000)
     spoilt_values, spoilt_times = values.copy(), times.copy()
-    spoilt_values[1_500:] = -1e12
-    spoilt_times[1_500:] += 10**15
+    spoilt_values[1_500:] = instead
+    spoilt_times[1_500:] += later_ns
     bank = kind.BANK(kind().settings, 1).run(times, values[:, None])
     spoilt = kind.BANK(kind().settings, 1).run(spoilt_times, spoilt_values[:, None])
     prefix = kind.BANK(kind().settings, 1).run(times[:1_500], values[:1_500, None])
@@ -100,6 +107,12 @@ def test_saved_and_loaded_at_any_step_it_goes_on_alike(kind: type[Any]) -> None:
         detector = kind.load(detector.save())
         resumed += scores(detector, times[begin : begin + 37], values[begin : begin + 37])
     np.testing.assert_array_equal(resumed, whole)
+
+
+@every
+def test_saved_and_loaded_it_has_its_settings(kind: type[Any]) -> None:
+    given_settings = replace(PRESETS["latency"], zone="Europe/Berlin", accept=7_200.0)
+    assert kind.load(kind(given_settings).save()).settings == given_settings
 
 
 @every
@@ -144,6 +157,52 @@ def test_no_input_is_an_exception(kind: type[Any], rows: list[tuple[int, float]]
     for step, value in enumerate(rng.normal(5, 1, 260).tolist()):
         detector.learn_one(value, last + step * MINUTE)
     assert 0 <= detector.score_one(5.0, last + 300 * MINUTE) <= 1
+
+
+@cache
+def warm(kind: type[Any]) -> bytes:
+    """The state after some hours, from which on there are scores."""
+    detector = kind()
+    for step, value in enumerate(np.random.default_rng(2).poisson(30, 400).tolist()):
+        detector.learn_one(value, START + step * MINUTE)
+    return bytes(detector.save())
+
+
+extreme = st.sampled_from([0.0, -0.0, 5e-324, -1e-310, 1e-30, 30.0, 1e30, -1e30, 1e308, -1.7e308, math.inf, math.nan])
+
+
+@every
+@given(
+    st.lists(st.tuples(st.integers(-2 * 10**12, 10**14), extreme | st.floats()), min_size=1, max_size=60),
+    extreme,
+)
+def test_whatever_comes_to_one_that_knows_its_series_has_a_score_and_a_band_or_a_reason(
+    kind: type[Any], rows: list[tuple[int, float]], last: float
+) -> None:
+    """Steps forward, back and of nothing, by values of all sizes; then one value for hours, and the ordinary again."""
+    detector, now = kind.load(warm(kind)), START + 400 * MINUTE
+    steps = rows + [(MINUTE, value) for value in [last] * 200 + [30.0] * 20]
+    for step_ns, value in steps:
+        now += step_ns
+        score = detector.score_one(value, now)
+        assert 0 <= score <= 1 or (math.isnan(score) and detector.why in ("absent", "not finite", "out of order"))
+        expected, lower, upper = detector.band_one(value, now)
+        assert math.isnan(score) or lower <= upper
+        assert math.isnan(score) == math.isnan(expected)
+        detector.learn_one(value, now)
+
+
+@every
+@pytest.mark.parametrize("changed", [1_774_746_000, 1_792_890_000], ids=["spring", "autumn"])
+def test_clocks_that_are_moved_are_no_gap_and_no_step_back(kind: type[Any], changed: int) -> None:
+    """At 01:00 UTC, in Berlin to 03:00 or from 03:00 to 02:00: all rows have scores, and one row and many agree."""
+    berlin = replace(kind().settings, zone="Europe/Berlin")
+    n = 600
+    times = (changed - 400 * 60) * 10**9 + np.arange(n) * MINUTE
+    values = np.random.default_rng(3).poisson(30, n).astype(float)
+    one_by_one = scores(kind(berlin), times, values)
+    assert np.isfinite(one_by_one[300:]).all()
+    np.testing.assert_array_equal(kind.BANK(berlin, 1).run(times, values[:, None]).score[:, 0], one_by_one)
 
 
 @every
