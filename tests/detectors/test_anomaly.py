@@ -125,16 +125,19 @@ def test_a_gap_is_no_anomaly() -> None:
     assert score[2 * DAY + 200 : 2 * DAY + 260].max() < 0.5
 
 
-def test_the_day_is_the_wall_clocks_across_daylight_saving() -> None:
-    """A job at 03:30 in Berlin stays at 03:30 when the clocks are moved, an hour earlier by UTC."""
-    begin = 1_773_961_200 * 10**9  # Friday, 20 March 2026, 00:00 in Berlin; the clocks are moved on the 29th
+@pytest.mark.parametrize(("begin", "row"), [(1_773_961_200 * 10**9, 150), (1_792_101_600 * 10**9, 270)])
+def test_the_day_is_the_wall_clocks_across_daylight_saving(begin: int, row: int) -> None:
+    """A job at 03:30 in Berlin stays at 03:30 when the clocks are moved, by UTC an hour earlier in spring and later in
+    autumn; from Friday, 20 March or 16 October 2026, 00:00 in Berlin: they are moved on the second Sunday.
+    """
     values = latency(14 * DAY)
     local = local_seconds(times(14 * DAY, begin), "Europe/Berlin") % 86_400
     values[(local >= 12_600) & (local < 13_200)] *= 3
     berlin = judged(values, AnomalySettings(zone="Europe/Berlin"), begin).score[:, 0]
     utc = judged(values, AnomalySettings(zone="UTC"), begin).score[:, 0]
-    moved = slice(9 * DAY + 130, 9 * DAY + 240)
-    assert berlin[moved].max() < 0.8 * utc[moved].max()
+    moved = slice(9 * DAY + row, 9 * DAY + row + 10)
+    assert (local[moved] == 12_600 + 60 * np.arange(10)).all()
+    assert berlin[moved].max() < 0.5 * utc[moved].max()
 
 
 @pytest.mark.parametrize(
