@@ -83,7 +83,7 @@ class State(NamedTuple):
 
     def to_bytes(self) -> bytes:
         """The three arrays, little-endian, one after the other."""
-        return b"".join(array.astype(array.dtype.newbyteorder("<")).tobytes() for array in self)
+        return b"".join(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes() for array in self)
 
     @classmethod
     def from_bytes(cls, content: bytes, n_series: int) -> State:

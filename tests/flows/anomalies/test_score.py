@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import zstandard
 
 from detectors.anomaly import AnomalyBank
 from detectors.anomaly_state import REASONS
@@ -179,6 +180,10 @@ def test_detectors_of_another_version_are_refused() -> None:
     scorer = next(each for each in feed.scorers.values() if each._desks["all"]._operations)
     fields = unpack(scorer.snapshot(), "scores", 1)
     banks = fields["desks"]["all"]["banks"]
-    banks["rate"] = banks["rate"][:4] + b"\xff\x00" + banks["rate"][6:]
+    bank = zstandard.decompress(banks["rate"])
+    banks["rate"] = zstandard.compress(bank[:4] + b"\xff\x00" + bank[6:])
     with pytest.raises(SnapshotError, match="the detectors of all: the state has version 255"):
+        Scorer.restore(feed.rules, pack("scores", 1, fields))
+    banks["rate"] = bank
+    with pytest.raises(SnapshotError, match="the detectors of all: "):
         Scorer.restore(feed.rules, pack("scores", 1, fields))
