@@ -15,43 +15,21 @@ from flows.config import Config
 from flows.config.anomalies import with_anomalies
 from flows.config.load import parse
 from flows.errors import UsageError
-from flows.generate.generator import generate
-from flows.generate.scenario import Scenario
 from flows.recording.writer import RecordingWriter
 from flows.replay.command import replay
 from flows.units import DURATION_UNITS, parse_time
+from tests.end_to_end.happening import STARVED, STOPS, happening
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 MINUTE_NS = DURATION_UNITS["m"]
-STARVED = {"kind": "cpu_starved", "at": "3h20m", "lasts": "10m", "service": "shop", "factor": 10.0}
-STOPS = {"kind": "traffic_drop", "at": "3h20m", "lasts": "30m", "service": "web", "operations": ["get"], "keep": 0.0}
-
-
-def operation(path: str) -> dict[str, object]:
-    return {"http": path, "own": {"median": "20ms", "spread": 0.4}}
 
 
 def recorded(path: Path, rate: float, incident: dict[str, object]) -> Path:
     """Four hours of two services, in the last of which something happens."""
-    services = {
-        "web": {"operations": {"get": operation("GET /"), "put": operation("PUT /")}},
-        "shop": {"operations": {"buy": operation("POST /buy")}},
-    }
-    scenario = Scenario.model_validate(
-        {
-            "name": "happens",
-            "duration": "4h",
-            "rate": rate,
-            "export": {"every": "5s"},
-            "services": services,
-            "traffic": {"web.get": 4, "web.put": 3, "shop.buy": 3},
-            "incidents": [incident],
-        }
-    )
     with RecordingWriter(path, "proto") as writer:
-        for record in generate(scenario, seed=1):
+        for record in happening(rate, incident):
             writer.write(record.request)
     return path
 
