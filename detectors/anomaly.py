@@ -45,6 +45,7 @@ class AnomalySettings:
         quick: Of what carries the day's profile.
         slow: Of the slowest level.
         miss: Share of ordinary values outside of the band.
+        least: What no value is below, 0 for durations, counts and ratios; the band ends there.
     """
 
     step: float = 60.0
@@ -59,11 +60,12 @@ class AnomalySettings:
     quick: float = 3_600.0
     slow: float = 12 * 3_600.0
     miss: float = 0.01
+    least: float | None = None
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, float | int) and not 0 < value < math.inf:
+            if field.name != "least" and isinstance(value, float | int) and not 0 < value < math.inf:
                 raise ValueError(f"{field.name} is {value!r}; a positive number is expected")
         if self.direction not in ("up", "down", "both"):
             raise ValueError(f"direction is {self.direction!r}; it is up, down or both")
@@ -71,6 +73,8 @@ class AnomalySettings:
             raise ValueError(f"zone is {self.zone!r}; a zone of the IANA database is expected, Europe/Berlin or UTC")
         if not self.miss < 1:
             raise ValueError(f"miss is {self.miss!r}; it is a share of all values, below 1")
+        if self.least is not None and not math.isfinite(self.least):
+            raise ValueError(f"least is {self.least!r}; a finite number is expected, or None")
         if self.accept < 2 * self.episode or self.patience <= self.accept:
             raise ValueError(
                 f"accept is {self.accept:g} s and patience {self.patience:g} s; a level is accepted after two episodes "
@@ -80,11 +84,11 @@ class AnomalySettings:
 
 PRESETS = {
     "default": AnomalySettings(),
-    "latency": AnomalySettings(direction="up"),
-    "errors": AnomalySettings(direction="up"),
-    "traffic": AnomalySettings(),
+    "latency": AnomalySettings(direction="up", least=0.0),
+    "errors": AnomalySettings(direction="up", least=0.0),
+    "traffic": AnomalySettings(least=0.0),
     "money": AnomalySettings(),
-    "saturation": AnomalySettings(direction="up"),
+    "saturation": AnomalySettings(direction="up", least=0.0),
 }
 """By what a series measures."""
 
@@ -105,6 +109,12 @@ class Judged(NamedTuple):
     lower: np.ndarray
     upper: np.ndarray
     why: np.ndarray
+
+
+def _bound(out: np.ndarray, settings: AnomalySettings) -> None:
+    """Expect nothing that cannot be; `out` as the kernel filled it."""
+    if settings.least is not None:
+        np.maximum(out[1:], settings.least, out=out[1:])
 
 
 class AnomalyBank:
@@ -160,6 +170,7 @@ class AnomalyBank:
         why = np.empty(values.shape, np.int8)
         seconds, local = times_ns / 1e9, local_seconds(times_ns, self.settings.zone)
         advance(*self.state, self._rates, seconds, local, values, out, why)
+        _bound(out, self.settings)
         return Judged(np.minimum(out[0] / FULL, 1.0), out[1], out[2], out[3], why)
 
     def score(self, times_ns: np.ndarray, values: np.ndarray) -> Judged:
@@ -230,6 +241,7 @@ class AnomalyDetector:
     def band_one(self, x: float, time_ns: int) -> tuple[float, float, float]:
         """What is expected, and the lower and the upper end of what is ordinary."""
         self._try(x, time_ns)
+        _bound(self._out, self.settings)
         return float(self._out[1, 0, 0]), float(self._out[2, 0, 0]), float(self._out[3, 0, 0])
 
     def learn_one(self, x: float, time_ns: int) -> None:

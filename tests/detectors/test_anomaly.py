@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from detectors.anomaly import PRESETS, AnomalyBank, AnomalySettings, Judged
+from detectors.anomaly import PRESETS, AnomalyBank, AnomalyDetector, AnomalySettings, Judged
 from detectors.local_time import local_seconds
 
 MINUTE = 60 * 10**9
@@ -107,6 +107,20 @@ def test_the_band_holds_what_it_promises() -> None:
     assert 0.005 < outside.mean() < 0.02
 
 
+def test_the_band_ends_where_no_value_can_be() -> None:
+    values = np.random.default_rng(4).poisson(0.7, 600).astype(float)
+    free, bound = judged(values), judged(values, AnomalySettings(least=0.0))
+    assert np.nanmin(free.lower) < 0
+    for each, whole in ((bound.expected, free.expected), (bound.lower, free.lower), (bound.upper, free.upper)):
+        np.testing.assert_array_equal(each, np.maximum(whole, 0.0))
+    np.testing.assert_array_equal(bound.score, free.score)
+    detector = AnomalyDetector(AnomalySettings(least=0.0))
+    for value, time_ns in zip(values[:-1].tolist(), times(600)[:-1].tolist(), strict=True):
+        detector.learn_one(value, time_ns)
+    band = (bound.expected[-1, 0], bound.lower[-1, 0], bound.upper[-1, 0])
+    assert detector.band_one(values[-1], times(600)[-1].item()) == band
+
+
 def test_a_score_promises_how_rare_it_is() -> None:
     """One row in a hundred reaches −log10 p = 2, one in a thousand 3: within a factor of two, on plain noise."""
     rows = AnomalyBank(AnomalySettings(), 8).run(
@@ -147,6 +161,7 @@ def test_the_day_is_the_wall_clocks_across_daylight_saving(begin: int, row: int)
         ({"miss": 1.5}, "share"),
         ({"direction": "sideways"}, "up, down or both"),
         ({"patience": 3_600.0}, "patience is longer"),
+        ({"least": float("nan")}, "finite number"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused_with_a_sentence(wrong: dict[str, object], sentence: str) -> None:

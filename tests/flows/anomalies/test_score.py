@@ -107,6 +107,16 @@ def test_what_an_alert_wants_to_know_is_told_calls_of_the_step_and_how_long_a_pa
     assert end == 110
 
 
+def test_nothing_below_zero_is_expected() -> None:
+    feed, rng = Feed(rule(signals=("p50", "p95", "rate", "error_ratio"))), np.random.default_rng(1)
+    calls = rng.poisson(1.0, 300)
+    feed.minutes(*({"web get": Called(int(n), int(n > 3))} if n else {"shop buy": Called(1)} for n in calls))
+    for signal in ("p50", "p95", "rate", "error_ratio"):
+        lower = [each for each in feed.of("web get", signal, "lower").values() if not np.isnan(each)]
+        assert lower
+        assert min(lower) >= 0
+
+
 def test_a_stop_of_traffic_is_seen_though_nothing_tells_of_it() -> None:
     feed = Feed()
     feed.minutes(*ordinary(2, 600), *ordinary(3, 10, ("shop buy",)))
