@@ -95,7 +95,8 @@ def build(
         minutes = op.flat_map("tell_minutes", windows, tell_minutes(rules.anomalies))
         choosing = kept(hearing(rules.anomalies, Chooser, Chooser.restore))
         chosen = op.map("deal_steps", op.stateful_batch("choose_series", minutes, choosing), deal_steps)
-        scored = op.stateful_batch("score_series", chosen, kept(hearing(rules.anomalies, Scorer, Scorer.restore)))
+        scoring = hearing(rules.anomalies, Scorer, Scorer.restore, watcher.scores_restored)
+        scored = op.stateful_batch("score_series", chosen, kept(scoring))
         op.output("publish_anomalies", scored, sinks.anomalies)
         if sinks.anomaly_alerts is not None:
             told = op.map("tell_alerts", scored, tell_alerts)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from flows.anomalies.alerting import AnomalyAlerts
+    from flows.anomalies.score import Scorer
     from flows.emission import DeadLetter, Emission
     from flows.rules import Rules
     from flows.shard import ShardRules
@@ -125,6 +126,9 @@ class Watcher:
 
     def judge_restored(self, judge: Judge) -> None:
         """A judge came back from its state."""
+
+    def scores_restored(self, scorer: Scorer) -> None:
+        """The scores of a key came back from their state."""
 
     def alerts_restored(self, alerts: AnomalyAlerts) -> None:
         """The alerts of anomalies came back from their state."""

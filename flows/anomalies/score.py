@@ -47,11 +47,15 @@ class Scorer:
 
     def __init__(self, rules: AnomalyRules) -> None:
         self.rules = rules
+        self.last: Scored | None = None
+        """What it told last, unless rules were edited since."""
         self._desks = {rule.name: _Desk(rule, rules.pane_ns) for rule in rules.rules}
 
     def hear(self, steps: list[Chosen]) -> list[Scored]:
         """Score the steps, in order."""
-        return [self._score(step) for step in steps]
+        told = [self._score(step) for step in steps]
+        self.last = told[-1] if told else self.last
+        return told
 
     def _score(self, chosen: Chosen) -> Scored:
         found = [self._desks[step.rule].score(step, chosen.end_ns) for step in chosen.rules]
@@ -68,6 +72,7 @@ class Scorer:
             _VERSION,
             {
                 "dimensions": list(self.rules.dimensions),
+                "last": None if self.last is None else self.last.plain(),
                 "desks": {name: desk.snapshot() for name, desk in self._desks.items()},
             },
         )
@@ -84,7 +89,14 @@ class Scorer:
         if fields["dimensions"] == list(rules.dimensions):
             for name, desk in scorer._desks.items():
                 desk.restore(fields["desks"].get(name))
+            scorer._recall(fields["last"])
         return scorer
+
+    def _recall(self, plain: list[Any] | None) -> None:
+        if plain is None:
+            return
+        last, known = Scored.of(plain), {(rule.name, signal) for rule in self.rules.rules for signal in rule.signals}
+        self.last = last if {(each.rule, each.signal) for each in last.series} <= known else None
 
 
 class _Found(NamedTuple):

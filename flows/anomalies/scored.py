@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+from flows.series import OperationLabels
 
 if TYPE_CHECKING:
-    import numpy as np
+    from collections.abc import Sequence
 
-    from flows.series import OperationLabels
+    import numpy as np
 
 
 class ScoredSeries(NamedTuple):
@@ -39,3 +41,15 @@ class Scored(NamedTuple):
     memory_ns: np.ndarray  # (n,) float64: how long a past the score is compared with
     why: np.ndarray  # (n,) int8, of detectors.anomaly_state.REASONS: why there is no score
     excluded: np.ndarray  # (n,) bool: maintenance, neither learnt nor scored
+
+    def plain(self) -> list[Any]:
+        """What a snapshot holds of it: plain values and arrays."""
+        series = [[each.rule, each.operation.plain(), each.signal] for each in self.series]
+        return [*self[:4], series, *self[5:]]
+
+    @classmethod
+    def of(cls, plain: Sequence[Any]) -> Self:
+        """What `plain` gave."""
+        key, n_keys, end_ns, done, series, *columns = plain
+        named = [ScoredSeries(rule, OperationLabels.of(labels), signal) for rule, labels, signal in series]
+        return cls(key, n_keys, end_ns, done, named, *columns)

@@ -73,6 +73,11 @@ def score_key(service: str) -> int:
     return shard_of(service) % SCORE_KEYS
 
 
+def dealt_to(key: int) -> str:
+    """The dataflow's key of one that scores."""
+    return f"{KEY}/{key}"
+
+
 def deal_steps(keyed: tuple[str, Chosen]) -> tuple[str, Chosen]:
     """A step to its key."""
-    return f"{KEY}/{keyed[1].key}", keyed[1]
+    return dealt_to(keyed[1].key), keyed[1]

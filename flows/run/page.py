@@ -12,6 +12,7 @@ from exporters.labels import LabelSet
 from exporters.samples import by_label
 from flows.anomalies.annotations import announce_anomalies
 from flows.anomalies.publish import anomaly_samples
+from flows.anomalies.steps import dealt_to
 from flows.publish import Publisher, tally_samples
 from flows.run.link import PAGE, SLOS, Owner, PageWriter, encode_alerts
 from flows.series import OVERFLOW
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from exporters.samples import Samples
     from flows.anomalies.alerting import AnomalyAlerts
+    from flows.anomalies.score import Scorer
     from flows.anomalies.scored import Scored
     from flows.anomalies.shown import AnomaliesShown
     from flows.config import Config
@@ -134,6 +136,11 @@ class Page(Watcher):
         """Show the windows as they were stored."""
         shown = judge.shown()
         self.windows([(shown.key, shown)])
+
+    def scores_restored(self, scorer: Scorer) -> None:
+        """Show the scores as they were stored."""
+        if scorer.last is not None:
+            self.anomalies([(dealt_to(scorer.last.key), scorer.last)])
 
     def alerts_restored(self, alerts: AnomalyAlerts) -> None:
         """Say again what was said: until the next step ends, nothing else would."""

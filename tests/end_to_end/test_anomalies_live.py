@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +12,7 @@ from flows.config.anomalies import with_anomalies
 from flows.recording.writer import RecordingWriter
 from flows.replay.command import replay
 from flows.watermark import TimeRules
-from tests.chaos.gauge import Gauge, Page, eventually, read_page
+from tests.chaos.gauge import Gauge, Page, read_page, series
 from tests.end_to_end.happening import STOPS, happening
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ pytestmark = pytest.mark.slow
 
 MINUTE_NS = 60 * 10**9
 NAMES = ("streamgauge_anomaly_score", "streamgauge_anomaly_value", "streamgauge_expected")
+STORED_SECONDS = 1.5
+"""Three epochs: what is shown then comes from the state, for nothing of it is read again."""
 AFTER_NS = 12 * 10**9
 """So long after a minute is over its spans have been sent, and others that close it."""
 N_SERIES, SILENT = 9, 2
@@ -42,7 +45,7 @@ def replayed(records: Sequence[GeneratedRecord], folder: Path) -> list[str]:
 
 def scores(page: Page) -> Page:
     """Scores, values and bands."""
-    return {series: value for series, value in page.items() if series.name in NAMES}
+    return {key: value for key, value in page.items() if key.name in NAMES}
 
 
 class Live:
@@ -77,16 +80,19 @@ def test_scores_of_a_run_that_is_killed_are_those_of_a_replay(broker: Broker, tm
     settings = {"anomalies": [{"name": "default"}]}
     with Gauge(tmp_path / "gauge", broker.bootstrap, [live.topic], settings=settings) as gauge:
 
-        def shows(expected: Page) -> None:
-            eventually(
-                lambda: scores(gauge.page() or {}) == expected,
-                lambda: f"{expected} is shown, not {scores(gauge.page() or {})}; {gauge.log[-2000:]}",
-            )
+        def shows(expected: Page, restarts: int) -> None:
+            def check(page: Page) -> bool:
+                restarted = page.get(series("streamgauge_worker_restarts_total"), 0)
+                return restarted == restarts and scores(page) == expected
 
-        for minute, n_scored in ((182, N_SERIES), (210, N_SERIES - SILENT), (237, N_SERIES)):
+            gauge.wait_for_page(check, f"{expected} is shown")
+
+        for kills, (minute, n_scored) in enumerate(((182, N_SERIES), (210, N_SERIES - SILENT), (237, N_SERIES))):
             expected = live.send(begin_ns + minute * MINUTE_NS + AFTER_NS)
-            found = [value for series, value in expected.items() if series.name == "streamgauge_anomaly_score"]
+            found = [value for key, value in expected.items() if key.name == "streamgauge_anomaly_score"]
             assert len(found) == n_scored
             assert max(found) > 0
-            shows(expected)
+            shows(expected, kills)
+            time.sleep(STORED_SECONDS)
             gauge.kill_workers()
+            shows(expected, kills + 1)

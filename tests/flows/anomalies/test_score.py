@@ -142,6 +142,18 @@ def test_maintenance_is_neither_scored_nor_learnt() -> None:
         assert not np.isnan(loud[400:]).any()
 
 
+def test_what_was_told_last_is_known_after_a_restart_unless_rules_are_others() -> None:
+    feed = Feed(rule("kept"), rule("other"))
+    feed.minutes(*ordinary(1, 160))
+    told = {each.key: each for each in feed.told[-len(feed.scorers) :]}
+    assert sum(len(each.series) for each in told.values()) == 6
+    feed.restart()
+    last = {each.key: each for each in (scorer.last for scorer in feed.scorers.values()) if each is not None}
+    assert repr(last) == repr(told)
+    feed.restart(rule("kept", signals=("rate",)))
+    assert [len(each.series) for each in (scorer.last for scorer in feed.scorers.values()) if each] == [0] * 14
+
+
 def test_rules_may_be_edited_and_what_keeps_its_name_and_step_goes_on_learning() -> None:
     feed = Feed(rule("kept"), rule("other"))
     feed.minutes(*ordinary(5, 200))
