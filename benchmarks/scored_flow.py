@@ -1,8 +1,10 @@
-"""What scores cost in the flow: steps chosen, scored and stored as a live worker does it, in a recovery store."""
+"""What scores cost in the flow: chosen, scored and stored as a live worker does it; and their share of a replay."""
 
 from __future__ import annotations
 
 import resource
+import subprocess
+import sys
 import tempfile
 from datetime import timedelta
 from pathlib import Path
@@ -37,7 +39,10 @@ if TYPE_CHECKING:
 
 MINUTE_NS = 60 * 10**9
 START_NS = 1_767_571_200 * 10**9
+PLATFORM = Path(__file__).parent.parent / "datasets" / "platform.yaml"
 SERVICES = 400
+START_UP = "10m"
+"""A replay so short is mostly start-up: the kernel of the detector is loaded too."""
 WEEK = 7 * 1440
 LEARNT = 500
 """Series that really learn a week. All others have the state of one of these: it is as hard to compress."""
@@ -199,3 +204,28 @@ def cost(n_series: int, steps: int = 8) -> Cost:
     platform.learn()
     (few, stored), (many, more) = _run(platform, 1), _run(platform, 1 + steps)
     return Cost((many - few) / steps, (more - stored) / steps)
+
+
+def replay_share(duration: str) -> float:
+    """Of the CPU time of a replay at full speed, after start-up: what scores take, for the example platform."""
+    with tempfile.TemporaryDirectory() as folder:
+        (few, few_scored), (many, many_scored) = (_replays(Path(folder), lasts) for lasts in (START_UP, duration))
+    return 1 - (many - few) / (many_scored - few_scored)
+
+
+def _replays(folder: Path, lasts: str) -> tuple[float, float]:
+    """CPU seconds of a replay without scores, and with them."""
+    path = folder / f"traces-{lasts}.pb.zst"
+    _command("generate", str(PLATFORM), str(path), "--duration", lasts)
+    without, scored = (
+        min(_command("replay", str(path), "--json", *more) for _ in range(3)) for more in ([], ["--anomalies"])
+    )
+    return without, scored
+
+
+def _command(*arguments: str) -> float:
+    """CPU seconds of a command and its children."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-m", "flows.cli", *arguments], check=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

@@ -9,7 +9,7 @@ import argparse
 
 import numpy as np
 from report import cpu_seconds, publish
-from scored_flow import cost
+from scored_flow import cost, replay_share
 
 from detectors.anomaly import AnomalyBank, AnomalyDetector, AnomalySettings
 
@@ -95,6 +95,9 @@ def main() -> None:
     rows.append({"what": "one value, learn_one: µs", "seen": learn * 1e6, "aim": "20"})
     rows.append({"what": "one value, score_one: µs", "seen": score * 1e6, "aim": "20"})
     rows += in_the_flow(1_500 if quick else 20_000)
+    lasts = "30m" if quick else "8h"
+    what = f"a replay of {lasts} of the example platform: share of its time"
+    rows.append({"what": what, "seen": replay_share(lasts), "aim": ""})
     state = AnomalyBank(AnomalySettings(), 1_000)
     rows.append({"what": "state of a series: bytes", "seen": len(state.save()) / 1_000, "aim": "12,288"})
     publish(
