@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +14,7 @@ from flows.series import SeriesLabels
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from flows.anomalies.past import Pasts
     from flows.anomalies.policy import AlertPolicy
     from flows.series import OperationLabels
     from flows.slo.exclusions import Exclusion
@@ -66,6 +67,7 @@ class AnomalyRules:
     quantiles: tuple[int, ...]  # of the windows, parts per million
     dimensions: tuple[str, ...] = ()
     exclusions: tuple[Exclusion, ...] = ()
+    pasts: Pasts = field(default_factory=dict)  # by rule, what new detectors learn first
 
     @property
     def windows(self) -> tuple[int, ...]:

@@ -18,6 +18,7 @@ from flows.snapshot import SnapshotError, pack, unpack
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from flows.anomalies.past import Past
     from flows.anomalies.rules import AnomalyRule, AnomalyRules
     from flows.anomalies.steps import Chosen, RuleStep
 
@@ -49,7 +50,7 @@ class Scorer:
         self.rules = rules
         self.last: Scored | None = None
         """What it told last, unless rules were edited since."""
-        self._desks = {rule.name: _Desk(rule, rules.pane_ns) for rule in rules.rules}
+        self._desks = {rule.name: _Desk(rule, rules.pane_ns, rules.pasts.get(rule.name)) for rule in rules.rules}
 
     def hear(self, steps: list[Chosen]) -> list[Scored]:
         """Score the steps, in order."""
@@ -109,8 +110,10 @@ class _Found(NamedTuple):
 class _Desk:
     """The detectors of one rule: a bank for each signal, all with the same rows."""
 
-    def __init__(self, rule: AnomalyRule, pane_ns: int) -> None:
+    def __init__(self, rule: AnomalyRule, pane_ns: int, past: Past | None) -> None:
         self._rule = rule
+        self._past = past
+        self._step_ns = rule.step * pane_ns
         self._remember_ns = rule.remember * pane_ns
         self._operations: list[OperationLabels] = []  # (n_rows,)
         self._rows: dict[OperationLabels, int] = {}
@@ -121,7 +124,7 @@ class _Desk:
     def score(self, step: RuleStep, end_ns: int) -> _Found:
         """Score what a step has of the rule, and learn it."""
         self._forget(set(step.forgotten), end_ns)
-        rows = self._find(step.operations)
+        rows = self._find(step.operations, end_ns)
         self._scored_ns[rows] = end_ns
         judged = [self._judge(i, rows, step, end_ns) for i in range(len(self._rule.signals))]
         *figures, memory_ns, why = (np.concatenate(each) for each in zip(*judged, strict=True))
@@ -146,13 +149,16 @@ class _Desk:
 
     # Rows
 
-    def _find(self, operations: Sequence[OperationLabels]) -> np.ndarray:
-        """(n,) int64 rows; made where there are none."""
+    def _find(self, operations: Sequence[OperationLabels], end_ns: int) -> np.ndarray:
+        """(n,) int64 rows; made where there are none, and these learn their past."""
         new = [operation for operation in operations if operation not in self._rows]
         if new:
             self._set([*self._operations, *new], np.append(self._scored_ns, np.zeros(len(new), np.int64)))
-            for signal, bank in self._banks.items():
-                self._banks[signal] = _with_more(bank, len(new))
+            for number, (signal, bank) in enumerate(self._banks.items()):
+                more = AnomalyBank(bank.settings, len(new))
+                if self._past is not None:
+                    self._past.teach(more, new, number, end_ns - self._step_ns)
+                self._banks[signal] = _joined(bank, more)
         return np.array([self._rows[operation] for operation in operations], np.int64)
 
     def _forget(self, operations: set[OperationLabels], end_ns: int) -> None:
@@ -196,7 +202,7 @@ class _Desk:
         except (ValueError, zstandard.ZstdError) as error:
             raise SnapshotError(f"the detectors of {self._rule.name}: {error}") from error
         if stored is None or stored.settings.step != fresh.settings.step:
-            return _with_more(fresh, len(self._operations))
+            return AnomalyBank(fresh.settings, len(self._operations))
         return AnomalyBank.of(fresh.settings, stored.state)
 
 
@@ -209,7 +215,8 @@ def _decompressed(content: bytes) -> AnomalyBank:
     return AnomalyBank.load(zstandard.ZstdDecompressor().decompress(content))
 
 
-def _with_more(bank: AnomalyBank, n_series: int) -> AnomalyBank:
-    """A bank with further rows at its end, that have seen nothing."""
-    arrays = zip(bank.state, State.empty(n_series), strict=True)
-    return AnomalyBank.of(bank.settings, State(*(np.concatenate(each) for each in arrays)))
+def _joined(bank: AnomalyBank, more: AnomalyBank) -> AnomalyBank:
+    """A bank with the rows of another at its end."""
+    return AnomalyBank.of(
+        bank.settings, State(*(np.concatenate(each) for each in zip(bank.state, more.state, strict=True)))
+    )

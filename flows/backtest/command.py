@@ -16,7 +16,7 @@ from flows.backtest.thresholds import raised_at, thresholds
 from flows.backtest.verdict import Raised, verdict
 from flows.errors import DataError, OutputError, UsageError
 from flows.picture import check_picture
-from flows.replay.compute import compute, history, promised, spool_folder
+from flows.replay.compute import before, compute, history, promised, spool_folder
 from flows.replay.job import Job
 from flows.report import screen
 
@@ -49,6 +49,7 @@ def backtest(
     config: Config,
     slos: Sequence[str] = (),
     seed: Path | None = None,
+    prime: Path | None = None,
     signal: str | None = None,
     workers: int = 1,
 ) -> None:
@@ -77,6 +78,7 @@ def backtest(
             promises=promises,
             seed=history(seed, promises, errors),
             scores=bool(config.anomalies),
+            pasts=before(prime, config, errors),
         )
         found = compute(job, workers, errors)
     if not found.panes:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.options import DURATION, LENGTH, Anomalies, ConfigFile
+from flows.cli.options import DURATION, LENGTH, Anomalies, ConfigFile, Prime
 from flows.cli.replay import Signal, check_recordings
 
 _LASTS_NS, _AFTERMATH_NS = 300 * 10**9, 1_800 * 10**9
@@ -17,6 +17,7 @@ Examples:
   streamgauge backtest traces.pb.zst --labels labels.json --slos 'slos/*.yaml' --seed slos.seed.json
   streamgauge backtest traces.pb.zst --labels labels.json --anomalies --budget 2
   streamgauge backtest traces.pb.zst --labels labels.json --config streamgauge.yaml --out backtest.json
+  streamgauge backtest traces.pb.zst --labels labels.json --anomalies --prime last_week.csv.gz
 
 \b
 labels.json is a list of what went wrong:
@@ -50,6 +51,7 @@ def _backtest(
         Path | None,
         typer.Option(metavar="FILE", help="What the SLOs counted before, by `streamgauge slo seed`."),
     ] = None,
+    prime: Prime = None,
     signal: Annotated[
         Signal | None, typer.Option(help="What the recording holds, where its name does not say.")
     ] = None,
@@ -74,7 +76,8 @@ def _backtest(
         typer.Option(
             parser=LENGTH,
             metavar="TIME",
-            help="Of the recording's beginning: what happens does not count.  [default: 2h30m with anomalies]",
+            help="Of the recording's beginning: what happens does not count.  [default: 2h30m with anomalies, 0 if "
+            "primed]",
         ),
     ] = None,
     split: Annotated[
@@ -100,7 +103,7 @@ def _backtest(
     from flows.config.anomalies import with_anomalies
 
     settings = with_anomalies(load(config)) if anomalies else load(config)
-    learns = _LEARNS_NS if settings.anomalies else 0
+    learns = _LEARNS_NS if settings.anomalies and prime is None else 0
     backtest(
         recordings,
         Asked(
@@ -114,6 +117,7 @@ def _backtest(
         config=settings,
         slos=slos or (),
         seed=seed,
+        prime=prime,
         signal="spans" if signal else None,
         workers=workers,
     )

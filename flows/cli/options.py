@@ -55,3 +55,10 @@ Anomalies = Annotated[
         help="Score latency, traffic and errors of what is served, where the configuration has no `anomalies`.",
     ),
 ]
+
+Prime = Annotated[
+    Path | None,
+    typer.Option(
+        "--prime", metavar="FILE", help="What operations did before, by `replay --samples`: new detectors learn it."
+    ),
+]

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.options import DURATION, TIME, Anomalies, ConfigFile
+from flows.cli.options import DURATION, TIME, Anomalies, ConfigFile, Prime
 from flows.errors import InputError, UsageError
 
 _EPILOG = """\b
@@ -16,7 +16,7 @@ Examples:
   streamgauge replay traces.pb.zst
   streamgauge replay traces-1.json traces-2.json --from 2026-03-02T09:05:00Z --to 2026-03-02T09:10:00Z
   streamgauge replay traces.pb.zst --openmetrics history.om --step 1m
-  streamgauge replay traces.pb.zst --anomalies --samples scores.csv.gz
+  streamgauge replay traces.pb.zst --anomalies --samples scores.csv.gz --prime last_week.csv.gz
   streamgauge replay traces.pb.zst --slos 'slos/*.yaml' --seed history.seed.json --alerts alerts.jsonl
   zstdcat traces.pb.zst | streamgauge replay - --signal traces --json
 
@@ -75,6 +75,7 @@ def _replay(
         Path | None,
         typer.Option(metavar="FILE", help="What the SLOs counted before, by `streamgauge slo seed`."),
     ] = None,
+    prime: Prime = None,
     signal: Annotated[
         Signal | None, typer.Option(help="What the recording holds, where its name does not say.")
     ] = None,
@@ -112,6 +113,7 @@ def _replay(
         slos=slos or (),
         alerts=alerts,
         seed=seed,
+        prime=prime,
         signal="spans" if signal else None,
         start_ns=start,
         end_ns=end,

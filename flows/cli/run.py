@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.cli.options import ConfigFile
+from flows.cli.options import ConfigFile, Prime
 from flows.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from flows.anomalies.past import Pasts
     from flows.config import Config
     from flows.slo.promise import Promise
     from flows.slo.seed import Seed
@@ -68,6 +69,7 @@ def _run(
             metavar="FILE", help="What the SLOs counted before, by `streamgauge slo seed`; only new SLOs take it."
         ),
     ] = None,
+    prime: Prime = None,
     accept_state_loss: Annotated[
         bool, typer.Option("--accept-state-loss", help="Begin anew where the state cannot be used; it is put aside.")
     ] = False,
@@ -93,6 +95,7 @@ def _run(
         place,
         promises=promises,
         seed=_seed(seed, promises),
+        pasts=_pasts(prime, loaded),
         alert_lines=alerts,
         accept_state_loss=accept_state_loss,
     )
@@ -125,6 +128,17 @@ def _seed(path: Path | None, promises: tuple[Promise, ...]) -> Seed | None:
     from flows.slo.seed import read_seed
 
     return read_seed(path, promises, lambda said: log.get("slos").warning("a part of the seed is ignored", what=said))
+
+
+def _pasts(path: Path | None, config: Config) -> Pasts | None:
+    """What operations did before, by rule of anomalies."""
+    if path is None:
+        return None
+    from flows import log
+    from flows.anomalies.past_file import read_past
+    from flows.config.anomalies import anomaly_rules
+
+    return read_past(path, anomaly_rules(config), lambda said: log.get("anomalies").info("primed", what=said))
 
 
 def _check(config: Config, workers: int) -> None:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from flows.config.sections import MINUTE_NS
 from flows.errors import UsageError
-from flows.replay.compute import compute, history, promised, spool_folder
+from flows.replay.compute import before, compute, history, promised, spool_folder
 from flows.replay.files import write_alerts, write_answers
 from flows.replay.job import Job
 from flows.report import as_data, screen, show
@@ -34,6 +34,7 @@ def replay(
     slos: Sequence[str] = (),
     alerts: Path | None = None,
     seed: Path | None = None,
+    prime: Path | None = None,
     signal: str | None = None,
     start_ns: int | None = None,
     end_ns: int | None = None,
@@ -45,7 +46,7 @@ def replay(
 
     Raises:
         UsageError: the step is no multiple of the pane that divides a minute or is one of minutes; there is a seed and
-            nothing is promised.
+            nothing is promised, or a past and nothing is scored.
         DataError: a file is no recording, or holds another signal.
         OutputError: a file cannot be written.
     """
@@ -67,6 +68,7 @@ def replay(
             dead_letters is not None,
             promises,
             history(seed, promises, errors),
+            pasts=before(prime, config, errors),
         )
         found = compute(job, workers, errors)
         if alerts is not None:

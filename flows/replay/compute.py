@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from detectors import kernels
+from flows.anomalies.past_file import read_past
+from flows.config.anomalies import anomaly_rules
 from flows.errors import DataError
 from flows.replay.cluster import run
 from flows.slo.seed import read_seed
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from flows.anomalies.past import Pasts
     from flows.config import Config
     from flows.replay.job import Job
     from flows.slo.promise import Promise
@@ -60,6 +63,17 @@ def history(seed: Path | None, promises: tuple[Promise, ...], errors: Console) -
         UsageError: there is a seed and nothing is promised.
     """
     return None if seed is None else read_seed(seed, promises, lambda said: _warn(errors, said))
+
+
+def before(prime: Path | None, config: Config, errors: Console) -> Pasts | None:
+    """What operations did before, by rule of anomalies, if a file says; what it has is told.
+
+    Raises:
+        UsageError: there is a file and nothing is scored.
+    """
+    if prime is None:
+        return None
+    return read_past(prime, anomaly_rules(config), lambda said: errors.print(said, highlight=False))
 
 
 def compute(job: Job, workers: int, errors: Console) -> Found:

@@ -12,6 +12,7 @@ from flows.recording import Recording
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from flows.anomalies.past import Pasts
     from flows.config import Config
     from flows.slo.promise import Promise
     from flows.slo.seed import Seed
@@ -37,6 +38,7 @@ class Job:
     promises: tuple[Promise, ...] = ()
     seed: Seed | None = None
     scores: bool = False  # whether what is strange is found, too
+    pasts: Pasts | None = None  # by rule of anomalies
 
     def open(self) -> Recording:
         """The recording, told by its bytes."""

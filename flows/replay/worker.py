@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from exporters import csv_samples, openmetrics
 from flows.anomalies.annotations import announce_anomalies
+from flows.anomalies.past import primed
 from flows.anomalies.publish import anomaly_samples
 from flows.anomalies.strange import hear
 from flows.anomalies.table import score_rows
@@ -54,7 +55,8 @@ class Worker:
         self.recording = job.open()
         config = job.config
         counters = job.openmetrics or registry is not None
-        self.rules = seeded(Rules.of(config, step_ns=job.step_ns, counters=counters, promises=job.promises), job.seed)
+        rules = Rules.of(config, step_ns=job.step_ns, counters=counters, promises=job.promises)
+        self.rules = primed(seeded(rules, job.seed), job.pasts)
         dimensions = [dimension.label for dimension in config.decoder_dimensions()]
         self._publisher = Publisher(self.rules, dimensions, config.span_metrics.bounds_ms, job.step_ns)
         self._registry = registry

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
     from pathlib import Path
 
+    from flows.anomalies.past import Pasts
     from flows.config import Config
     from flows.run.crashes import Crashes
     from flows.run.state import StateDirectory
@@ -67,6 +68,7 @@ class Run:
         crashes: Crashes,
         work: Callable[[Work, Connection], None],
         seed: Seed | None = None,
+        pasts: Pasts | None = None,
     ) -> None:
         spawn = get_context("spawn")
         small_pages()
@@ -98,6 +100,7 @@ class Run:
                 crashes.skip,
                 promises,
                 seed,
+                pasts,
                 self.notes[index] if self.notes else None,
             )
             process = spawn.Process(target=work, args=(asked, theirs), name=f"worker {first + index}")

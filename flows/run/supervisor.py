@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from pathlib import Path
 
+    from flows.anomalies.past import Pasts
     from flows.config import Config
     from flows.slo.promise import Promise
     from flows.slo.seed import Seed
@@ -48,6 +49,7 @@ class Supervisor:
         place: which workers of the cluster are ours.
         promises: of the SLOs.
         seed: what they counted before.
+        pasts: by rule of anomalies, what new detectors learn first.
         alert_lines: a file that every alert's beginning and end is appended to.
         accept_state_loss: begin anew where the state cannot be used.
         work: the life of a worker process.
@@ -60,6 +62,7 @@ class Supervisor:
         *,
         promises: tuple[Promise, ...] = (),
         seed: Seed | None = None,
+        pasts: Pasts | None = None,
         alert_lines: Path | None = None,
         accept_state_loss: bool = False,
         work: Callable[[Work, Connection], None] = work,
@@ -72,6 +75,7 @@ class Supervisor:
         self._stop = threading.Event()
         self._promises = promises
         self._seed = seed
+        self._pasts = pasts
         self._alerting = Alerting(config, alert_lines, promises)
         self._view = View(config, self._alerting)
         self._cluster = Cluster(
@@ -136,7 +140,8 @@ class Supervisor:
             begun = monotonic()
             if not self._forget_unfinished(state):
                 return 0  # told to stop while there was no room
-            run = Run(self._config, self._promises, self._place, state, crashes, self._work, self._seed)
+            asked = self._config, self._promises, self._place, state, crashes, self._work
+            run = Run(*asked, self._seed, self._pasts)
             gate = Gate(shut=resumed, floor=state.shown_up_to(), whole_cluster=not self._place.addresses)
             self._view.begin(run, gate)
             ended = self._watch(run, gate, state)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from pathlib import Path
 
+    from flows.anomalies.past import Pasts
     from flows.config import Config
     from flows.kafka.reading import Coordinates
     from flows.slo.promise import Promise
@@ -45,6 +46,7 @@ class Work:
     skip: frozenset[Coordinates] = field(default_factory=frozenset)
     promises: tuple[Promise, ...] = ()
     seed: Seed | None = None  # what they counted before
+    pasts: Pasts | None = None  # by rule of anomalies, what new detectors learn first
     careful: Path | None = None  # where to note each record before it is decoded
 
 

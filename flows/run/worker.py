@@ -15,6 +15,7 @@ from bytewax.recovery import RecoveryConfig
 from bytewax.testing import cluster_main
 
 from flows import log
+from flows.anomalies.past import primed
 from flows.decode.encodings import decoder
 from flows.emission import Slot
 from flows.engine import EmissionSource, Sinks, build
@@ -63,7 +64,8 @@ class Worker:
         self._ends: dict[Partition, int] | None = None
         self._started = False
         self._start_positions: dict[str, int] = {}
-        rules = seeded(Rules.of(config, step_ns=config.time.pane_ns, promises=asked.promises), asked.seed)
+        rules = Rules.of(config, step_ns=config.time.pane_ns, promises=asked.promises)
+        rules = primed(seeded(rules, asked.seed), asked.pasts)
         shard, windows = replace(rules.shard, newest_only=True), replace(rules.windows, newest_only=True)
         self.rules = replace(rules, shard=shard, windows=windows)  # a page has no past
         self.page = Page(config, self.rules)
