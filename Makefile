@@ -21,18 +21,23 @@ setup: $(VENV)/ready ## make .venv with everything in it (PYTHON=... names the P
 	@true
 
 .PHONY: demo
-demo: demo/traces.pb.zst ## replay 15 minutes with an incident, and show what happened and who is paged
+demo: demo/traces.pb.zst ## replay 15 minutes with an incident, and show what happened and who is alerted
 	@rm -f demo/alerts.jsonl
 	@$(BIN)/streamgauge replay demo/traces.pb.zst --slos 'deploy/slos/*.yaml' --seed datasets/demo.seed.json \
+		--anomalies --prime datasets/demo.prime.csv.gz \
 		--openmetrics demo/streamgauge.om --samples demo/samples.csv.gz --alerts demo/alerts.jsonl
 
 demo/traces.pb.zst: datasets/demo.yaml datasets/platform.yaml | setup
 	@$(BIN)/streamgauge generate datasets/demo.yaml $@
 
 .PHONY: seed
-seed: setup ## make datasets/demo.seed.json anew, after a change of deploy/slos (minutes, 400 MB)
+seed: setup ## make what came before the demo anew, after a change of deploy/slos (minutes, 400 MB)
 	@$(BIN)/streamgauge generate datasets/demo_before.yaml demo/before/traces.pb.zst
 	@$(BIN)/streamgauge slo seed demo/before/traces.pb.zst --slos 'deploy/slos/*.yaml' --out datasets/demo.seed.json
+	@$(BIN)/streamgauge generate datasets/demo_workday.yaml demo/before/traces.pb.zst
+	@$(BIN)/streamgauge replay demo/before/traces.pb.zst --samples demo/before/samples.csv >demo/before/report.txt
+	@awk -F, 'NR == 1 || $$4 ~ /SERVER|CONSUMER/ && $$5 == "1m" && $$6 > 0' demo/before/samples.csv | cut -d, -f 1-7,9 | \
+		{ read -r header; echo "$$header"; LC_ALL=C sort -t, -k2,4 -k1,1; } | gzip -9n >datasets/demo.prime.csv.gz
 	@rm -r demo/before
 
 .PHONY: test

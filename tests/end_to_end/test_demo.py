@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 import json
 import re
 import subprocess
@@ -12,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from detectors.burn_rate import seconds_to_fire
+from flows.config.anomalies import SERVED
+from flows.generate.scenario import Scenario
 from flows.slo import load
 from flows.slo.seed import load as load_seed
 
@@ -49,11 +53,24 @@ def test_every_promise_of_the_demo_has_a_history_that_arms_all_its_tiers(reposit
     assert path.stat().st_size <= 200_000
 
 
+def test_what_detectors_are_primed_with_is_small_and_has_all_that_is_served(repository: Path) -> None:
+    """It fails when the platform has another operation: `make seed` makes it anew."""
+    path = repository / "datasets" / "demo.prime.csv.gz"
+    assert path.stat().st_size <= 200_000
+    with gzip.open(path, "rt", newline="") as file:
+        rows = [(row["service_name"], row["span_name"], row["span_kind"]) for row in csv.DictReader(file)]
+    scenario = Scenario.load(repository / "datasets" / "demo.yaml")
+    assert {kind for _, _, kind in rows} <= set(SERVED)
+    assert {service for service, _, _ in rows} == set(scenario.services)
+
+
 def test_make_demo_replays_with_its_promises_and_its_history(repository: Path) -> None:
     said = subprocess.run(["make", "--dry-run", "demo"], cwd=repository, capture_output=True, text=True, check=True)
     replayed = said.stdout.replace("\\\n", " ")
     assert re.search(
-        r"replay demo/traces.pb.zst .*--slos 'deploy/slos/\*.yaml' --seed datasets/demo.seed.json", replayed
+        r"replay demo/traces.pb.zst .*--slos 'deploy/slos/\*.yaml' --seed datasets/demo.seed.json"
+        r"\s+--anomalies --prime datasets/demo.prime.csv.gz",
+        replayed,
     )
 
 
@@ -66,7 +83,9 @@ def demo(
     recording, alerts = folder / "traces.pb.zst", folder / "alerts.jsonl"
     streamgauge("generate", repository / "datasets" / "demo.yaml", recording, "--duration", "28m")
     slos, seed = repository / "deploy" / "slos" / "*.yaml", repository / "datasets" / "demo.seed.json"
-    said = streamgauge("replay", recording, "--slos", slos, "--seed", seed, "--alerts", alerts, "--json")
+    prime = repository / "datasets" / "demo.prime.csv.gz"
+    told = "--slos", slos, "--seed", seed, "--anomalies", "--prime", prime, "--alerts", alerts
+    said = streamgauge("replay", recording, *told, "--json")
     return json.loads((folder / "labels.json").read_text()), json.loads(said), alerts.read_text()
 
 
@@ -100,3 +119,18 @@ def test_every_page_has_a_line_when_it_begins_and_one_when_it_ends(demo: Any) ->
         assert [line["status"] for line in mine] == ["firing", "resolved"]
         assert [line["endsAt"] for line in mine] == [None, page["endsAt"]]
         assert mine[0]["startsAt"] == page["startsAt"] < page["endsAt"]
+
+
+@pytest.mark.slow
+def test_the_slow_database_is_an_anomaly_of_the_durations_of_those_who_wait_for_it(demo: Any) -> None:
+    labels, said, _ = demo
+    slow = next(each for each in labels if each["kind"] == "slow_database")
+    anomalies = [each for each in said["alerts"] if each["labels"]["alertname"] == "Anomaly"]
+    (seen,) = [
+        each for each in anomalies if each["labels"]["service"] == slow["service"] and each["labels"]["signal"] == "p95"
+    ]
+    assert 0 < seconds(seen["startsAt"]) - seconds(slow["at"]) <= 120
+    assert seen["endsAt"] is not None
+    assert {each["labels"]["service"] for each in anomalies} == {slow["service"], "gateway"}, (
+        "who serves what it waits for"
+    )
