@@ -39,15 +39,15 @@ class Shop:
     def __init__(self, broker: Broker, topic: str) -> None:
         self._broker, self._topic = broker, topic
         self._rng = np.random.default_rng(1)
-        self._now = (time.time_ns() // MINUTE - PAST - 30) * MINUTE
+        self.now_ns = (time.time_ns() // MINUTE - PAST - 30) * MINUTE
 
     def minutes(self, n: int, median_ns: float = 50e6) -> None:
         """So many minutes of 120 requests each."""
         for partition in range(2):
-            records = [self._record(self._now + i * 5 * SECOND, median_ns) for i in range(n * 12)]
+            records = [self._record(self.now_ns + i * 5 * SECOND, median_ns) for i in range(n * 12)]
             payloads, times = [encode(each) for each in records], [each.timestamp for each in records]
             self._broker.produce(self._topic, partition, payloads, times, compression="lz4")
-        self._now += n * MINUTE
+        self.now_ns += n * MINUTE
 
     def _record(self, now: int, median_ns: float) -> Record:
         durations = (median_ns * self._rng.lognormal(0.0, 0.3, 5)).astype(int).tolist()

@@ -31,10 +31,10 @@ FIGURES = ("value", "score", "expected", "lower", "upper", "why")
 def table(path: Path, minutes: Sequence[Minute], begin: int = BEGIN, window: str = "1m", first: str = HEADER) -> Path:
     """What `replay --samples` would have written of minutes; also of one before, which may be a part of one."""
     lines = [first]
-    for number, minute in enumerate([{"web get": Called(1)}, *minutes]):
+    for number, minute in enumerate([minutes[0], *minutes]):
         time = np.datetime64((begin + number) * 60, "s")
         for name, called in minute.items():
-            operation, p95 = name.replace(" ", ","), repr(called.p95) if called.calls else ""
+            operation, p95 = name.replace(" ", ",", 1), repr(called.p95) if called.calls else ""
             lines.append(f"{time}Z,{operation},SPAN_KIND_SERVER,{window},{called.calls},{called.errors},{p95},{p95}")
     text = "\n".join(lines) + "\n"
     path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
