@@ -24,7 +24,7 @@ from detectors.anomaly_state import REASONS, WEIGHT, State, rates
 from detectors.local_time import is_zone, local_seconds
 
 MAGIC = b"SGAN"
-VERSION = 1
+VERSION = 2
 HEAD = struct.Struct("<4sHIQ")
 
 

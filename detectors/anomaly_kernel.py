@@ -34,6 +34,7 @@ from detectors.anomaly_levels import (
     accept,
     begin,
     cut,
+    learn_grain,
     learn_levels,
     learn_peaks,
     learn_scale,
@@ -45,6 +46,7 @@ from detectors.anomaly_levels import (
     spot_of,
     unrooted,
 )
+from detectors.anomaly_return import remember, teaches_nothing
 from detectors.anomaly_state import (
     ABSENT,
     BAND_ABOVE,
@@ -53,6 +55,7 @@ from detectors.anomaly_state import (
     CUES,
     DAY_QUICK,
     ERRORS,
+    GRAIN,
     HOT,
     LAST,
     LEARNING,
@@ -157,7 +160,7 @@ def advance(
             seen = rarest(numbers, tails, row, cue, places, found, p)
             most = unexpected(seen, nearby(profiles, row, RECURS, knot))
 
-            frozen = 0 < numbers[row, HOT] < p.patience
+            frozen, probation = teaches_nothing(numbers, row, p)
             extreme = 0.0
             if rows >= p.warm:
                 episode = episode_evidence(numbers, tails, row, most)
@@ -172,12 +175,14 @@ def advance(
                     out[1, now, row] = unrooted(expected)
                     out[2, now, row] = unrooted(expected - scale * (below + (peak_down if below > PEAK else 0.0)))
                     out[3, now, row] = unrooted(expected + scale * (above + (peak_up if above > PEAK else 0.0)))
-                learn_block(numbers, tails, row, most, episode >= HIGH, frozen, p)
-            learn_tails(numbers, tails, row, places, found, frozen, p)
+                learn_block(numbers, tails, row, most, episode >= HIGH, frozen or probation, p)
+            learn_tails(numbers, tails, row, places, found, frozen or probation, p)
             watch(numbers, row, extreme, p)
             if numbers[row, HOT] == round(p.accept):
                 accept(numbers, row, predicted)
+            remember(numbers, row, day, week, spread, floor, predicted, p)
 
+            learn_grain(numbers, row, x)
             rate = 0.0 if frozen else max(p.errors, 1 / rows)
             if rows > p.day and not frozen:
                 ratio = min(abs(x - expected) / (numbers[row, SCALE] + floor), 6.0)
@@ -191,7 +196,7 @@ def advance(
             learn_scale(numbers, row, SCALE, (x - expected) / spread, floor, rate)
             learn_scale(numbers, row, SCALE_QUICK, (x - quick) / spread, floor, rate)
             learn_scale(numbers, row, SCALE_SLOW, (x - slow) / spread, floor, rate)
-            learn_usual(numbers, row, x, floor, 0.0 if frozen else max(p.usual, 1 / rows))
-            limit = 8 * scale if rows > SURE else 2 * LARGEST
+            learn_usual(numbers, row, x, floor, 0.0 if frozen or probation else max(p.usual, 1 / rows))
+            limit = max(8 * scale, numbers[row, GRAIN]) if rows > SURE else 2 * LARGEST
             learn_levels(numbers, profiles, row, x, predicted, limit, spot, 0.0 if frozen else 1.0, p)
             numbers[row, ROWS] = rows + 1

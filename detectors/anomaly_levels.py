@@ -16,6 +16,7 @@ from detectors.anomaly_state import (
     DAY_SLOW,
     ERRORS,
     FAST,
+    GRAIN,
     KNOT_SECONDS,
     LEVELS,
     LONG,
@@ -27,6 +28,7 @@ from detectors.anomaly_state import (
     SLOW,
     USUAL,
     USUAL_GAP,
+    VALUE,
     WEEK_KNOTS,
     WEEK_PROFILE,
     WEEK_QUICK,
@@ -78,7 +80,7 @@ def begin(numbers: np.ndarray, row: int, x: float) -> None:
     """A series' first value."""
     for which in range(PREDICTORS):
         numbers[row, LEVELS + which] = x
-    numbers[row, USUAL] = x
+    numbers[row, USUAL] = numbers[row, VALUE] = x
     numbers[row, ROWS] = numbers[row, WEIGHT] = 1
 
 
@@ -123,11 +125,20 @@ def nearby(profiles: np.ndarray, row: int, first: int, knot: int) -> float:
 
 @pasted
 def learn_scale(numbers: np.ndarray, row: int, which: int, gap: float, floor: float, rate: float) -> None:
-    """A mean absolute gap, outliers cut at six times of it."""
+    """A mean absolute gap, outliers cut at six times of it; a usual change is none, however rarely there is one."""
     size, now = abs(gap), numbers[row, which]
     if numbers[row, ROWS] > SURE:
-        size = min(size, 6 * now + floor)
+        size = min(size, max(6 * now, numbers[row, GRAIN]) + floor)
     numbers[row, which] = now + rate * (size - now)
+
+
+@pasted
+def learn_grain(numbers: np.ndarray, row: int, x: float) -> None:
+    """By how much the value changes where it does: a series that is zero but now and then has no other size."""
+    change, grain = abs(x - numbers[row, VALUE]), numbers[row, GRAIN]
+    numbers[row, VALUE] = x
+    if change > 0:
+        numbers[row, GRAIN] = grain + 0.05 * (min(change, 3 * grain) - grain) if grain > 0 else change
 
 
 @pasted
@@ -171,7 +182,7 @@ def learn_levels(
 def learn_usual(numbers: np.ndarray, row: int, x: float, floor: float, rate: float) -> None:
     """What the series was for days, at all hours: its level and how far it goes from it."""
     gap = x - numbers[row, USUAL]
-    limit = 6 * numbers[row, USUAL_GAP] + floor if numbers[row, ROWS] > SURE else 2 * LARGEST
+    limit = max(6 * numbers[row, USUAL_GAP], numbers[row, GRAIN]) + floor if numbers[row, ROWS] > SURE else 2 * LARGEST
     numbers[row, USUAL] += rate * cut(gap, limit)
     learn_scale(numbers, row, USUAL_GAP, gap, floor, rate)
 

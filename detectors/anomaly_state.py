@@ -23,15 +23,18 @@ PREDICTORS = 7
 FAST, MEDIUM, DAY_QUICK, WEEK_QUICK, SLOW, DAY_SLOW, WEEK_SLOW = range(PREDICTORS)
 ERRORS = LEVELS + PREDICTORS
 """Mean absolute error of each."""
-SCALE, SCALE_QUICK, SCALE_SLOW = range(ERRORS + PREDICTORS, ERRORS + PREDICTORS + 3)
-SHORT, MIDDLE, LONG, VARIABILITY = range(SCALE_SLOW + 1, SCALE_SLOW + 5)
+SCALE, SCALE_QUICK, SCALE_SLOW, USUAL, USUAL_GAP = range(ERRORS + PREDICTORS, ERRORS + PREDICTORS + 5)
+SHORT, MIDDLE, LONG, VARIABILITY = range(USUAL_GAP + 1, USUAL_GAP + 5)
 HOT, COOL, WEIGHT = range(VARIABILITY + 1, VARIABILITY + 4)
 BLOCK_MOST, BLOCK_ROWS, BLOCK_HOT, BLOCK_HIGH, CLUMP_ROWS, CLUMPS = range(WEIGHT + 1, WEIGHT + 7)
 RUNS = CLUMPS + 1
 """For each cue: rows of its current run of rare values, and rows since the last of them."""
 CUES = 12
-USUAL, USUAL_GAP = range(RUNS + 2 * CUES, RUNS + 2 * CUES + 2)
-NUMBERS = USUAL_GAP + 1
+KEPT = USUAL_GAP + 1 - LEVELS
+OLD = RUNS + 2 * CUES
+"""What levels, errors and scales were before an anomaly."""
+AGE, BACK, UNLEARNT, VALUE, GRAIN = range(OLD + KEPT, OLD + KEPT + 5)
+NUMBERS = GRAIN + 1
 
 DAY_KNOTS, WEEK_KNOTS, KNOT_SECONDS = 144, 1008, 600.0
 SPREADS, SPREAD_SECONDS = 48, 1800.0
@@ -126,6 +129,7 @@ class Rates(NamedTuple):
         gap_seconds: Silence after which running means begin anew.
         accept: Rows of an anomaly after which its level is the new one.
         patience: Rows after which even what is strange is learnt.
+        unlearnt: Of the share of rows that taught nothing.
         up: 1 where too much is an anomaly.
         down: 1 where too little is.
         miss: Share of ordinary values on each side of the band.
@@ -150,6 +154,7 @@ class Rates(NamedTuple):
     gap_seconds: float
     accept: float
     patience: float
+    unlearnt: float
     up: float
     down: float
     miss: float
@@ -184,6 +189,7 @@ def rates(settings: AnomalySettings) -> Rates:
         gap_seconds=max(300.0, 3 * settings.step),
         accept=rows(settings.accept, 6.0),
         patience=rows(settings.patience, 12.0),
+        unlearnt=share(1.36 * settings.patience),
         up=float(settings.direction != "down"),
         down=float(settings.direction != "up"),
         miss=settings.miss / 2,

@@ -154,6 +154,26 @@ def test_the_day_is_the_wall_clocks_across_daylight_saving(begin: int, row: int)
     assert berlin[moved].max() < 0.5 * utc[moved].max()
 
 
+def test_a_failure_now_and_then_is_no_anomaly_and_six_in_six_minutes_are() -> None:
+    """Fewer than one in twenty minutes: most of the past is zero, and a mean absolute gap far below one failure."""
+    for seed in range(8):
+        values = np.random.default_rng(seed).poisson(0.04, 8 * DAY).astype(float)
+        values[7 * DAY + 600 : 7 * DAY + 606] += 1
+        score = judged(values).score[:, 0]
+        assert (score[3 * DAY : 7 * DAY] > 0.45).mean() < 0.005
+        assert score[7 * DAY + 600 : 7 * DAY + 606].max() > 0.45
+
+
+def test_a_gauge_that_stood_still_for_a_day_may_move_from_then_on() -> None:
+    rng = np.random.default_rng(5)
+    moves = np.where(rng.random(10 * DAY) < 1 / 300, rng.choice((-1, 1), 10 * DAY), 0)
+    moves[: DAY + 200] = 0
+    values = 53 + np.clip(np.cumsum(moves), -4, 4).astype(float)
+    score = judged(values).score[:, 0]
+    assert score[DAY + 200 : 3 * DAY].max() > 0.45
+    assert (score[5 * DAY :] > 0.45).mean() < 0.01
+
+
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
