@@ -44,9 +44,9 @@ from detectors.tails import BINS
 if TYPE_CHECKING:
     from detectors.anomaly_state import Rates
 
-EXTREME = 3.7
+EXTREME = 3.5
 """Evidence at which an anomaly begins to teach nothing,"""
-CALM = 3.2
+CALM = 3.0
 """and below which, for the length of an episode, it has ended."""
 FAR = 10.0
 """Scales beyond which a value moves the running means no further."""
@@ -229,7 +229,7 @@ def learn_recurring(
     if 0 < numbers[row, HOT] <= p.block / 3:
         profiles[row, ONCE + knot] = max(profiles[row, ONCE + knot], seen)
     else:
-        profiles[row, ONCE + knot] *= 1 - forget
+        profiles[row, ONCE + knot] *= 1 - 3 * forget
 
 
 @pasted
