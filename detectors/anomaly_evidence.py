@@ -1,8 +1,8 @@
 """Cues of an anomaly, each compared with its own past, and what the past may learn of them.
 
-The rarest cue is the evidence; it is compared with the strongest evidence of past episodes, as sums and maxima of
-dependent probabilities are no probabilities themselves. An anomaly teaches little: while evidence is extreme, tails do
-not learn.
+The rarest cue, and a share of what a discord says, is the evidence; it is compared with the strongest evidence of past
+episodes, as sums and maxima of dependent probabilities are no probabilities themselves. An anomaly teaches little:
+while evidence is extreme, tails do not learn.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from detectors.anomaly_state import (
     CLUMPS,
     COOL,
     CUES,
+    DISCORD,
+    DISCORDANT,
     HOT,
     LONG,
     MIDDLE,
@@ -58,7 +60,9 @@ HEAVIEST = 100.0
 """Weight of the present at which all weights are divided by it."""
 FULL = 8.0
 """What no evidence reaches: −log10 p of a score of 1."""
-HIGH = 1.5
+ADDS = 0.3
+"""Share of a discord's evidence that is added: shapes that never were confirm what is strange in a value."""
+HIGH = 1.25
 """Evidence of the episodes by which the length of clumps is told."""
 RARE = 1.7
 """Evidence, one in fifty, from which on a cue's value begins or prolongs a run."""
@@ -111,15 +115,22 @@ def rarest(
     found: np.ndarray,
     p: Rates,
 ) -> float:
-    """The strongest of the cues' evidence, each against its own past."""
+    """The strongest of the cues' evidence, each against its own past, and what the last discord adds to it."""
     most = 0.0
     least = 3 * numbers[row, WEIGHT]
     for which in range(CUES):
+        if math.isnan(cue[which]):
+            places[which], found[which] = tail.NOWHERE, 0.0
+            continue
         places[which] = tail.place(cue[which])
         found[which] = tail.evidence(tails, row, which * BINS, cue[which], places[which], least, 30.0, 0.0, least / 3)
         side = 1.0 if which >= TWO_SIDED else (p.down if which % 2 else p.up)
-        most = max(most, side * found[which])
-    return most
+        if which != DISCORD:
+            most = max(most, side * found[which])
+    if not math.isnan(cue[DISCORD]):
+        numbers[row, DISCORDANT] = found[DISCORD]
+    side = p.up if numbers[row, MIDDLE] >= 0 else p.down
+    return most + ADDS * side * numbers[row, DISCORDANT]
 
 
 @pasted

@@ -54,6 +54,8 @@ from detectors.anomaly_state import (
     BLOCK_TAIL,
     CUES,
     DAY_QUICK,
+    DISCORD,
+    DISCORDANT,
     ERRORS,
     GRAIN,
     HOT,
@@ -79,6 +81,7 @@ from detectors.anomaly_state import (
     USUAL,
     USUAL_GAP,
 )
+from detectors.discord import discord, take_in
 from detectors.kernels import kernel, pasted
 
 if TYPE_CHECKING:
@@ -137,12 +140,13 @@ def advance(
                 begin(numbers, row, x)
                 continue
             if gap_seconds > p.gap_seconds:
-                numbers[row, SHORT] = numbers[row, MIDDLE] = numbers[row, LONG] = 0
+                numbers[row, SHORT] = numbers[row, MIDDLE] = numbers[row, LONG] = numbers[row, DISCORDANT] = 0
 
+            frozen, probation = teaches_nothing(numbers, row, p)
             spot = spot_of(local[now])
-            knot, following, week_knot, week_following, part = spot
+            knot, following, week_knot, week_following, part, week_part = spot
             day = profiles[row, knot] * (1 - part) + profiles[row, following] * part
-            week = profiles[row, week_knot] * (1 - part) + profiles[row, week_following] * part
+            week = profiles[row, week_knot] * (1 - week_part) + profiles[row, week_following] * week_part
             predict(numbers, row, day, week, predicted)
             expected = mixed(numbers, row, predicted, 0, PREDICTORS)
             quick = mixed(numbers, row, predicted, DAY_QUICK, SLOW)
@@ -157,10 +161,12 @@ def advance(
             far = (x - numbers[row, USUAL]) / (numbers[row, USUAL_GAP] + floor)
             peak_up, peak_down = nearby(profiles, row, PEAKS_UP, knot), nearby(profiles, row, PEAKS_DOWN, knot)
             cues_of(numbers, row, surprise, quick_gap, slow_gap, far, peak_up, peak_down, p, cue)
+            cue[DISCORD] = math.nan
+            if take_in(numbers, profiles, row, x, p):
+                cue[DISCORD] = discord(numbers, profiles, row, floor, frozen, p)
             seen = rarest(numbers, tails, row, cue, places, found, p)
             most = unexpected(seen, nearby(profiles, row, RECURS, knot))
 
-            frozen, probation = teaches_nothing(numbers, row, p)
             extreme = 0.0
             if rows >= p.warm:
                 episode = episode_evidence(numbers, tails, row, most)

@@ -29,6 +29,7 @@ from detectors.anomaly_state import (
     USUAL,
     USUAL_GAP,
     VALUE,
+    WEEK_KNOT_SECONDS,
     WEEK_KNOTS,
     WEEK_PROFILE,
     WEEK_QUICK,
@@ -67,12 +68,12 @@ def cut(gap: float, limit: float) -> float:
 
 
 @pasted
-def spot_of(local: float) -> tuple[int, int, int, int, float]:
-    """Where a time is in the profiles: the day's knots around it, the week's, and how far it is between them."""
-    of_day, of_week = local % 86_400 / KNOT_SECONDS, local % 604_800 / KNOT_SECONDS
+def spot_of(local: float) -> tuple[int, int, int, int, float, float]:
+    """Where a time is in the profiles: the day's knots around it, the week's, and how far it is between either."""
+    of_day, of_week = local % 86_400 / KNOT_SECONDS, local % 604_800 / WEEK_KNOT_SECONDS
     knot, week_knot = int(of_day), int(of_week)
     following, week_following = (knot + 1) % DAY_KNOTS, (week_knot + 1) % WEEK_KNOTS
-    return knot, following, WEEK_PROFILE + week_knot, WEEK_PROFILE + week_following, of_day - knot
+    return knot, following, WEEK_PROFILE + week_knot, WEEK_PROFILE + week_following, of_day - knot, of_week - week_knot
 
 
 @pasted
@@ -155,13 +156,13 @@ def learn_levels(
     x: float,
     predicted: np.ndarray,
     limit: float,
-    spot: tuple[int, int, int, int, float],
+    spot: tuple[int, int, int, int, float, float],
     teaches: float,
     p: Rates,
 ) -> None:
     """The value into all levels and profiles; outliers cut, while an anomaly lasts into the levels only."""
     first = 1 / (numbers[row, ROWS] + 1)
-    knot, following, week_knot, week_following, part = spot
+    knot, following, week_knot, week_following, part, week_part = spot
     towards(numbers, row, FAST, x - predicted[FAST], max(p.fast, first))
     towards(numbers, row, MEDIUM, x - predicted[MEDIUM], max(p.medium, first))
     for which in (SLOW, DAY_SLOW, WEEK_SLOW):
@@ -173,9 +174,9 @@ def learn_levels(
     profiles[row, following] += part * share
     gap = cut(x - predicted[WEEK_QUICK], limit)
     towards(numbers, row, WEEK_QUICK, gap, max(p.quick, first))
-    share = teaches * 1.5 * p.profile * gap
-    profiles[row, week_knot] += (1 - part) * share
-    profiles[row, week_following] += part * share
+    share = teaches * 0.75 * p.profile * gap
+    profiles[row, week_knot] += (1 - week_part) * share
+    profiles[row, week_following] += week_part * share
 
 
 @pasted

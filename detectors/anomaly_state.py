@@ -29,24 +29,29 @@ HOT, COOL, WEIGHT = range(VARIABILITY + 1, VARIABILITY + 4)
 BLOCK_MOST, BLOCK_ROWS, BLOCK_HOT, BLOCK_HIGH, CLUMP_ROWS, CLUMPS = range(WEIGHT + 1, WEIGHT + 7)
 RUNS = CLUMPS + 1
 """For each cue: rows of its current run of rare values, and rows since the last of them."""
-CUES = 12
+CUES = 13
 KEPT = USUAL_GAP + 1 - LEVELS
 OLD = RUNS + 2 * CUES
 """What levels, errors and scales were before an anomaly."""
 AGE, BACK, UNLEARNT, VALUE, GRAIN = range(OLD + KEPT, OLD + KEPT + 5)
-NUMBERS = GRAIN + 1
+PART_SUM, PART_ROWS, PARTS, DISTANCE, DISCORDANT = range(GRAIN + 1, GRAIN + 6)
+"""Of discords: the mean that is not whole yet, how many there are, their usual distance, evidence of the last one."""
+NUMBERS = DISCORDANT + 1
 
-DAY_KNOTS, WEEK_KNOTS, KNOT_SECONDS = 144, 1008, 600.0
+DAY_KNOTS, KNOT_SECONDS = 144, 600.0
+WEEK_KNOTS, WEEK_KNOT_SECONDS = 504, 1200.0
 SPREADS, SPREAD_SECONDS = 48, 1800.0
-TWO_SIDED = 10
-"""The cues before this one come in pairs: upward, downward."""
+TWO_SIDED, DISCORD = 10, 12
+"""The cues before the first come in pairs: upward, downward; the second is of a few rows at once, NaN between."""
 WEEK_PROFILE = DAY_KNOTS
 PEAKS_UP = WEEK_PROFILE + WEEK_KNOTS
 PEAKS_DOWN = PEAKS_UP + DAY_KNOTS
 SPREAD_PROFILE = PEAKS_DOWN + DAY_KNOTS
 ONCE, RECURS = SPREAD_PROFILE + SPREADS, SPREAD_PROFILE + SPREADS + DAY_KNOTS
 """Evidence of anomalies that began at this time of day, and of those that came again."""
-PROFILES = RECURS + DAY_KNOTS
+PAST, REACH = RECURS + DAY_KNOTS, 400
+"""Means of some rows each, the newest last, that discords are looked for in."""
+PROFILES = PAST + REACH
 
 BLOCK_TAIL = CUES * BINS
 BAND_ABOVE, BAND_BELOW = BLOCK_TAIL + BINS, BLOCK_TAIL + 2 * BINS
@@ -130,6 +135,7 @@ class Rates(NamedTuple):
         accept: Rows of an anomaly after which its level is the new one.
         patience: Rows after which even what is strange is learnt.
         unlearnt: Of the share of rows that taught nothing.
+        part: Rows of a mean that discords are looked for in.
         up: 1 where too much is an anomaly.
         down: 1 where too little is.
         miss: Share of ordinary values on each side of the band.
@@ -155,6 +161,7 @@ class Rates(NamedTuple):
     accept: float
     patience: float
     unlearnt: float
+    part: float
     up: float
     down: float
     miss: float
@@ -190,6 +197,7 @@ def rates(settings: AnomalySettings) -> Rates:
         accept=rows(settings.accept, 6.0),
         patience=rows(settings.patience, 12.0),
         unlearnt=share(1.36 * settings.patience),
+        part=round(rows(300.0)),
         up=float(settings.direction != "down"),
         down=float(settings.direction != "up"),
         miss=settings.miss / 2,

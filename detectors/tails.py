@@ -26,6 +26,8 @@ EDGES[0] = 0.0
 LOG10_E = 0.4342944819032518
 SMALLEST = 4.0
 """Weight below which nothing is rare."""
+NOWHERE = -1.0
+"""The place of what is absent: it is not learnt."""
 
 
 @pasted
