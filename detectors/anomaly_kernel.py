@@ -46,6 +46,7 @@ from detectors.anomaly_levels import (
     spot_of,
     unrooted,
 )
+from detectors.anomaly_range import learn_range, unexplained
 from detectors.anomaly_return import remember, teaches_nothing
 from detectors.anomaly_state import (
     ABSENT,
@@ -165,7 +166,8 @@ def advance(
             if take_in(numbers, profiles, row, x, p):
                 cue[DISCORD] = discord(numbers, profiles, row, floor, frozen, p)
             seen = rarest(numbers, tails, row, cue, places, found, p)
-            most = unexpected(seen, nearby(profiles, row, RECURS, knot))
+            found_most = unexpected(seen, nearby(profiles, row, RECURS, knot))
+            most = unexplained(numbers, profiles, row, x, local[now], found_most, p)
 
             extreme = 0.0
             if rows >= p.warm:
@@ -188,6 +190,7 @@ def advance(
                 accept(numbers, row, predicted)
             remember(numbers, row, day, week, spread, floor, predicted, p)
 
+            learn_range(numbers, profiles, row, x, local[now], frozen, p)
             learn_grain(numbers, row, x)
             rate = 0.0 if frozen else max(p.errors, 1 / rows)
             if rows > p.day and not frozen:

@@ -174,7 +174,7 @@ def learn_levels(
     profiles[row, following] += part * share
     gap = cut(x - predicted[WEEK_QUICK], limit)
     towards(numbers, row, WEEK_QUICK, gap, max(p.quick, first))
-    share = teaches * 0.75 * p.profile * gap
+    share = teaches * 1.5 * p.profile * gap
     profiles[row, week_knot] += (1 - week_part) * share
     profiles[row, week_following] += week_part * share
 
@@ -197,8 +197,9 @@ def learn_peaks(profiles: np.ndarray, row: int, first: int, knot: int, surprise:
 
 @pasted
 def accept(numbers: np.ndarray, row: int, predicted: np.ndarray) -> None:
-    """What an anomaly has come to is the level from now on."""
+    """What an anomaly has come to is the level from now on, and as far away is what is usual at all hours."""
     level = numbers[row, LEVELS + MEDIUM]
+    numbers[row, USUAL] += level - predicted[DAY_SLOW]
     for which in range(DAY_QUICK, PREDICTORS):
         numbers[row, LEVELS + which] += level - predicted[which]
         predicted[which] = level

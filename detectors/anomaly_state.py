@@ -36,7 +36,9 @@ OLD = RUNS + 2 * CUES
 AGE, BACK, UNLEARNT, VALUE, GRAIN = range(OLD + KEPT, OLD + KEPT + 5)
 PART_SUM, PART_ROWS, PARTS, DISTANCE, DISCORDANT = range(GRAIN + 1, GRAIN + 6)
 """Of discords: the mean that is not whole yet, how many there are, their usual distance, evidence of the last one."""
-NUMBERS = DISCORDANT + 1
+KIND_ROWS = DISCORDANT + 1
+"""Rows on workdays, and on weekends."""
+NUMBERS = KIND_ROWS + 2
 
 DAY_KNOTS, KNOT_SECONDS = 144, 600.0
 WEEK_KNOTS, WEEK_KNOT_SECONDS = 504, 1200.0
@@ -49,9 +51,11 @@ PEAKS_DOWN = PEAKS_UP + DAY_KNOTS
 SPREAD_PROFILE = PEAKS_DOWN + DAY_KNOTS
 ONCE, RECURS = SPREAD_PROFILE + SPREADS, SPREAD_PROFILE + SPREADS + DAY_KNOTS
 """Evidence of anomalies that began at this time of day, and of those that came again."""
-PAST, REACH = RECURS + DAY_KNOTS, 400
+PAST, REACH = RECURS + DAY_KNOTS, 336
 """Means of some rows each, the newest last, that discords are looked for in."""
-PROFILES = PAST + REACH
+RANGES, RANGE_KNOTS, RANGE_SECONDS = PAST + REACH, 48, 1800.0
+"""The lowest and highest value at each time of workdays, then of weekends."""
+PROFILES = RANGES + 4 * RANGE_KNOTS
 
 BLOCK_TAIL = CUES * BINS
 BAND_ABOVE, BAND_BELOW = BLOCK_TAIL + BINS, BLOCK_TAIL + 2 * BINS
@@ -135,6 +139,7 @@ class Rates(NamedTuple):
         accept: Rows of an anomaly after which its level is the new one.
         patience: Rows after which even what is strange is learnt.
         unlearnt: Of the share of rows that taught nothing.
+        narrow: Of the range of a time of day, for each row in it.
         part: Rows of a mean that discords are looked for in.
         up: 1 where too much is an anomaly.
         down: 1 where too little is.
@@ -161,6 +166,7 @@ class Rates(NamedTuple):
     accept: float
     patience: float
     unlearnt: float
+    narrow: float
     part: float
     up: float
     down: float
@@ -197,6 +203,7 @@ def rates(settings: AnomalySettings) -> Rates:
         accept=rows(settings.accept, 6.0),
         patience=rows(settings.patience, 12.0),
         unlearnt=share(1.36 * settings.patience),
+        narrow=share(18_000.0),
         part=round(rows(300.0)),
         up=float(settings.direction != "down"),
         down=float(settings.direction != "up"),

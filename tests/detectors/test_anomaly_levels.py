@@ -239,8 +239,10 @@ def test_once_it_is_accepted_every_predictor_says_the_new_level(seed: int, day: 
     numbers, predicted, again = known(seed).numbers, np.zeros(PREDICTORS), np.zeros(PREDICTORS)
     predict(numbers, 0, day, week, predicted)
     fast, new = numbers[0, LEVELS + FAST], numbers[0, LEVELS + MEDIUM]
+    away = numbers[0, USUAL] - predicted[DAY_SLOW]
     accept(numbers, 0, predicted)
     predict(numbers, 0, day, week, again)
     assert again == pytest.approx([fast] + [new] * (PREDICTORS - 1), abs=1e-6)
     assert predicted == pytest.approx(again, abs=1e-6)
+    assert numbers[0, USUAL] - new == pytest.approx(away, abs=1e-6)
     assert [numbers[0, cue] for cue in (SHORT, MIDDLE, LONG)] == [0, 0, 0]
