@@ -16,7 +16,7 @@ from flows.series import OperationLabels
 from flows.snapshot import SnapshotError, pack, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from flows.anomalies.past import Past
     from flows.anomalies.rules import AnomalyRule, AnomalyRules
@@ -48,21 +48,23 @@ class Scorer:
 
     def __init__(self, rules: AnomalyRules) -> None:
         self.rules = rules
-        self.last: Scored | None = None
-        """What it told last, unless rules were edited since."""
+        self.last: dict[str, Scored] = {}
+        """What each rule said last, unless it was edited since."""
         self._desks = {rule.name: _Desk(rule, rules.pane_ns, rules.pasts.get(rule.name)) for rule in rules.rules}
 
     def hear(self, steps: list[Chosen]) -> list[Scored]:
         """Score the steps, in order."""
         told = [self._score(step) for step in steps]
-        self.last = told[-1] if told else self.last
+        newest = {rule: scored for scored in told for rule in scored.rules}
+        self.last |= {rule: scored.of_rule(rule) for rule, scored in newest.items()}
         return told
 
     def _score(self, chosen: Chosen) -> Scored:
         found = [self._desks[step.rule].score(step, chosen.end_ns) for step in chosen.rules]
         columns = [np.concatenate(each) for each in zip(*(each.columns for each in found), strict=True)]
         series = found[0].series if len(found) == 1 else [each for of_rule in found for each in of_rule.series]
-        return Scored(chosen.key, SCORE_KEYS, chosen.end_ns, chosen.done, series, *columns)
+        rules = [step.rule for step in chosen.rules]
+        return Scored(chosen.key, SCORE_KEYS, chosen.end_ns, chosen.done, rules, series, *columns)
 
     # State
 
@@ -73,7 +75,7 @@ class Scorer:
             _VERSION,
             {
                 "dimensions": list(self.rules.dimensions),
-                "last": None if self.last is None else self.last.plain(),
+                "last": [each.plain() for each in self.last.values()],
                 "desks": {name: desk.snapshot() for name, desk in self._desks.items()},
             },
         )
@@ -90,14 +92,14 @@ class Scorer:
         if fields["dimensions"] == list(rules.dimensions):
             for name, desk in scorer._desks.items():
                 desk.restore(fields["desks"].get(name))
-            scorer._recall(fields["last"])
+            scorer._recall(map(Scored.of, fields["last"]))
         return scorer
 
-    def _recall(self, plain: list[Any] | None) -> None:
-        if plain is None:
-            return
-        last, known = Scored.of(plain), {(rule.name, signal) for rule in self.rules.rules for signal in rule.signals}
-        self.last = last if {(each.rule, each.signal) for each in last.series} <= known else None
+    def _recall(self, said: Iterable[Scored]) -> None:
+        known = {(rule.name, signal) for rule in self.rules.rules for signal in rule.signals}
+        for each in said:
+            if {(one.rule, one.signal) for one in each.series} <= known:
+                self.last[each.rules[0]] = each
 
 
 class _Found(NamedTuple):

@@ -31,6 +31,7 @@ class Scored(NamedTuple):
     n_keys: int
     end_ns: int
     done: bool  # nothing follows; not said where the stream ends after the step, or in silence
+    rules: list[str]  # those of which a step ends
     series: list[ScoredSeries]  # (n,) in a stable order
     value: np.ndarray  # (n,) float64: seconds, calls per second, a ratio; NaN where there is none, as in the next four
     score: np.ndarray  # (n,) float64: 0 ordinary … 1
@@ -42,14 +43,22 @@ class Scored(NamedTuple):
     why: np.ndarray  # (n,) int8, of detectors.anomaly_state.REASONS: why there is no score
     excluded: np.ndarray  # (n,) bool: maintenance, neither learnt nor scored
 
+    def of_rule(self, rule: str) -> Self:
+        """What one rule said."""
+        mine = [i for i, each in enumerate(self.series) if each.rule == rule]
+        if len(mine) == len(self.series):
+            return self._replace(rules=[rule])
+        columns = {name: getattr(self, name)[mine] for name in self._fields[6:]}
+        return self._replace(rules=[rule], series=[self.series[i] for i in mine], **columns)
+
     def plain(self) -> list[Any]:
         """What a snapshot holds of it: plain values and arrays."""
         series = [[each.rule, each.operation.plain(), each.signal] for each in self.series]
-        return [*self[:4], series, *self[5:]]
+        return [*self[:5], series, *self[6:]]
 
     @classmethod
     def of(cls, plain: Sequence[Any]) -> Self:
         """What `plain` gave."""
-        key, n_keys, end_ns, done, series, *columns = plain
+        key, n_keys, end_ns, done, rules, series, *columns = plain
         named = [ScoredSeries(rule, OperationLabels.of(labels), signal) for rule, labels, signal in series]
-        return cls(key, n_keys, end_ns, done, named, *columns)
+        return cls(key, n_keys, end_ns, done, rules, named, *columns)

@@ -106,10 +106,10 @@ class Page(Watcher):
                 self._say("slos", SLOS + slos_json(shown))
 
     def anomalies(self, items: Iterable[tuple[str, Scored]]) -> None:
-        """Show the scores of each key as of its newest step."""
-        newest = dict(items)
-        for key, scored in newest.items():
-            self._put((key, _ANOMALIES), self._publisher.anomalies(scored))
+        """Show the scores of each key and rule as of its newest step: steps of rules differ in length."""
+        newest = {(key, rule): scored for key, scored in items for rule in scored.rules}
+        for (key, rule), scored in newest.items():
+            self._put((key, f"{_ANOMALIES} {rule}"), self._publisher.anomalies(scored.of_rule(rule)))
 
     def anomaly_alerts(self, items: Iterable[tuple[str, AnomaliesShown]]) -> None:
         """Show how many alerts there are, and hand them over."""
@@ -139,8 +139,7 @@ class Page(Watcher):
 
     def scores_restored(self, scorer: Scorer) -> None:
         """Show the scores as they were stored."""
-        if scorer.last is not None:
-            self.anomalies([(dealt_to(scorer.last.key), scorer.last)])
+        self.anomalies([(dealt_to(said.key), said) for said in scorer.last.values()])
 
     def alerts_restored(self, alerts: AnomalyAlerts) -> None:
         """Say again what was said: until the next step ends, nothing else would."""

@@ -37,4 +37,6 @@ def scored(
         "calls": np.full(n, 1000.0), "memory_ns": np.full(n, 14.0 * DAY), "excluded": np.zeros(n, np.bool_),
         **{name: np.array(column) for name, column in columns.items()},
     }  # fmt: skip
-    return Scored(key, n_keys, end_ns, done, list(of), score=np.array(score, float), why=np.zeros(n, np.int8), **given)
+    rules = list(dict.fromkeys(each.rule for each in of))
+    score = np.array(score, float)
+    return Scored(key, n_keys, end_ns, done, rules, list(of), score=score, why=np.zeros(n, np.int8), **given)

@@ -33,7 +33,8 @@ def scored(series: list[ScoredSeries], score: list[float], minute: int = 1) -> S
     found = np.array(score)
     columns = (10 * found, found, found, found - 1, found + 1, found, found)
     why, excluded = np.isnan(found).astype(np.int8), np.zeros(len(found), np.bool_)
-    return Scored(3, 16, minute * MINUTE_NS, False, series, *columns, why, excluded)
+    rules = list(dict.fromkeys(each.rule for each in series)) or ["a"]
+    return Scored(3, 16, minute * MINUTE_NS, False, rules, series, *columns, why, excluded)
 
 
 @pytest.fixture
@@ -50,6 +51,16 @@ def shown(page: Page, registry: Registry, reader: PageReader) -> set[str]:
         registry.replace(owner, blocks)
     text = registry.render("text/plain")[1].decode()
     return {line for line in text.splitlines() if line.startswith(("streamgauge_anomaly", "streamgauge_expected"))}
+
+
+def test_the_page_keeps_the_newest_step_of_each_rule_however_long_it_is(page: Page) -> None:
+    registry, reader = Registry(), PageReader()
+    minutely, seldom = ScoredSeries("a", GET, "rate"), ScoredSeries("b", BUY, "p95")
+    page.anomalies([("anomalies/3", scored([minutely, seldom], [0.5, 0.25], 5))])
+    both = shown(page, registry, reader)
+    page.anomalies([("anomalies/3", scored([minutely], [0.5], 6))])
+    assert len(both) == 8
+    assert shown(page, registry, reader) == both
 
 
 def test_the_page_has_score_value_and_band_of_the_newest_step(page: Page) -> None:

@@ -148,10 +148,10 @@ def test_what_was_told_last_is_known_after_a_restart_unless_rules_are_others() -
     told = {each.key: each for each in feed.told[-len(feed.scorers) :]}
     assert sum(len(each.series) for each in told.values()) == 6
     feed.restart()
-    last = {each.key: each for each in (scorer.last for scorer in feed.scorers.values()) if each is not None}
-    assert repr(last) == repr(told)
+    last = [each for scorer in feed.scorers.values() for each in scorer.last.values()]
+    assert repr(last) == repr([each.of_rule(name) for each in told.values() for name in ("kept", "other")])
     feed.restart(rule("kept", signals=("rate",)))
-    assert [len(each.series) for each in (scorer.last for scorer in feed.scorers.values()) if each] == [0] * 14
+    assert sum(len(each.series) for scorer in feed.scorers.values() for each in scorer.last.values()) == 0
 
 
 def test_rules_may_be_edited_and_what_keeps_its_name_and_step_goes_on_learning() -> None:
