@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -79,7 +80,7 @@ def publish(name: str, title: str, rows: Sequence[Mapping[str, object]], notes: 
         table.add_column(str(column), justify="left" if isinstance(rows[0][column], str) else "right")
     for row in rows:
         table.add_row(*(_shown(row.get(column, "")) for column in rows[0]))
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 200)  # in a file there is room
     console.print(table)
     if notes:
         console.print(notes)
