@@ -58,6 +58,10 @@ ORDINARY = 2.0
 """Evidence that is left of what was expected."""
 HEAVIEST = 100.0
 """Weight of the present at which all weights are divided by it."""
+STEEPNESS = 1.2
+"""Nats by which a unit of evidence is rarer, where there were few episodes;"""
+MANY = 48.0
+"""with so many, how rare it is is seen."""
 FULL = 8.0
 """What no evidence reaches: −log10 p of a score of 1."""
 ADDS = 0.3
@@ -123,7 +127,9 @@ def rarest(
             places[which], found[which] = tail.NOWHERE, 0.0
             continue
         places[which] = tail.place(cue[which])
-        found[which] = tail.evidence(tails, row, which * BINS, cue[which], places[which], least, 30.0, 0.0, least / 3)
+        found[which] = tail.evidence(
+            tails, row, which * BINS, cue[which], places[which], least, 30.0, 0.0, least / 3, 0.0
+        )
         side = 1.0 if which >= TWO_SIDED else (p.down if which % 2 else p.up)
         if which != DISCORD:
             most = max(most, side * found[which])
@@ -138,7 +144,10 @@ def episode_evidence(numbers: np.ndarray, tails: np.ndarray, row: int, most: flo
     """−log10 of the share of past episodes whose strongest evidence was at least this."""
     total = tails[row, BLOCK_TAIL]
     least = max(min(4 * numbers[row, WEIGHT], total / 3), 0.05 * total)
-    return tail.evidence(tails, row, BLOCK_TAIL, most, tail.place(most), least, 3.0, 0.25, numbers[row, WEIGHT])
+    steepness = STEEPNESS * max(0.0, 1.0 - total / (MANY * numbers[row, WEIGHT]))
+    return tail.evidence(
+        tails, row, BLOCK_TAIL, most, tail.place(most), least, 3.0, 0.25, numbers[row, WEIGHT], steepness
+    )
 
 
 @pasted

@@ -49,6 +49,7 @@ def evidence(
     factor: float,
     common_share: float,
     one: float,
+    steepness: float,
 ) -> float:
     """−log10 of how much of the past was at least this value.
 
@@ -62,6 +63,7 @@ def evidence(
         factor: from the last such bin and one that has so many times its weight,
         common_share: and at least this share of all.
         one: The weight of one value.
+        steepness: Least slope beyond what was seen, nats a unit: what is known where little was seen.
     """
     total = tails[row, first]
     if total < SMALLEST:
@@ -79,9 +81,11 @@ def evidence(
     while common > 0 and tails[row, first + common] < enough:
         common -= 1
     found = math.log(total / tails[row, first + rare])
+    per_unit = steepness
     if common < rare:
-        per_unit = math.log(tails[row, first + common] / tails[row, first + rare]) / (EDGES[rare] - EDGES[common])
-        found += per_unit * max(value - EDGES[rare], 0.0)
+        seen = math.log(tails[row, first + common] / tails[row, first + rare]) / (EDGES[rare] - EDGES[common])
+        per_unit = max(per_unit, seen)
+    found += per_unit * max(value - EDGES[rare], 0.0)
     # Where a past ends at once, as that of a cache's two speeds does, its slope says less than that nothing was there.
     return LOG10_E * max(found, math.log(total / (tails[row, first + low] + one)))
 

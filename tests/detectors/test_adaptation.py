@@ -35,6 +35,11 @@ def requests(n: int) -> np.ndarray:
     return np.stack([np.random.default_rng(seed).poisson(usual) for seed in range(SERIES)], axis=1).astype(float)
 
 
+def flat(n: int) -> np.ndarray:
+    """(n, SERIES) counts of 100 a minute at all hours."""
+    return np.stack([np.random.default_rng(seed).poisson(100, n) for seed in range(SERIES)], axis=1).astype(float)
+
+
 both = pytest.mark.parametrize("made", [latencies, requests])
 
 
@@ -51,6 +56,15 @@ def alerts(found: Judged) -> list[np.ndarray]:
 def outside(found: Judged, values: np.ndarray, rows: slice) -> float:
     """Share of values outside of the band."""
     return float(((values < found.lower) | (values > found.upper))[rows].mean())
+
+
+@pytest.mark.parametrize("hours", [4, 6, 8, 12])
+def test_a_stop_and_a_multiple_are_seen_from_the_fourth_hour_on(hours: int) -> None:
+    for made, factor in ((latencies, 5.0), (flat, 0.0)):
+        values = made(hours * HOUR + 10)
+        values[hours * HOUR :] *= factor
+        score = judged(values).score[hours * HOUR :]
+        assert np.count_nonzero(score.max(axis=0) >= THRESHOLD) >= SERIES - 1
 
 
 @both

@@ -180,10 +180,10 @@ def test_what_stays_rare_in_one_run_without_end_is_learnt_in_the_end() -> None:
     for row in range(4_000):
         value = 5.0 if row % 10 < 3 else 1.0
         at = tail.place(value)
-        found = tail.evidence(state.tails, 0, 0, value, at, 3.0, 30.0, 0.0, 1.0)
+        found = tail.evidence(state.tails, 0, 0, value, at, 3.0, 30.0, 0.0, 1.0, 0.0)
         learn_cue(state.numbers, state.tails, 0, 0, found, at, 1.0)
     at = tail.place(5.0)
-    assert tail.evidence(state.tails, 0, 0, 5.0, at, 3.0, 30.0, 0.0, 1.0) < RARE
+    assert tail.evidence(state.tails, 0, 0, 5.0, at, 3.0, 30.0, 0.0, 1.0, 0.0) < RARE
 
 
 class Days:

@@ -22,9 +22,9 @@ def learnt(values: np.ndarray, past: np.ndarray) -> None:
 
 
 @kernel
-def asked(past: np.ndarray, values: np.ndarray, least: float, out: np.ndarray) -> None:
+def asked(past: np.ndarray, values: np.ndarray, least: float, steepness: float, out: np.ndarray) -> None:
     for which, value in enumerate(values):
-        out[which] = tails.evidence(past, 0, 0, value, tails.place(value), least, 10.0, 0.0, 1.0)
+        out[which] = tails.evidence(past, 0, 0, value, tails.place(value), least, 10.0, 0.0, 1.0, steepness)
 
 
 @kernel
@@ -38,9 +38,9 @@ def past_of(values: np.ndarray) -> np.ndarray:
     return past
 
 
-def evidence(past: np.ndarray, values: np.ndarray) -> np.ndarray:
+def evidence(past: np.ndarray, values: np.ndarray, steepness: float = 0.0) -> np.ndarray:
     out = np.zeros(len(values))
-    asked(past, np.asarray(values, np.float64), LEAST, out)
+    asked(past, np.asarray(values, np.float64), LEAST, steepness, out)
     return out
 
 
@@ -54,7 +54,7 @@ def slow_place(value: float) -> float:
     return low + math.log(value / tails.EDGES[low]) / math.log(tails.EDGES[low + 1] / tails.EDGES[low])
 
 
-def slow_evidence(values: np.ndarray, value: float) -> float:
+def slow_evidence(values: np.ndarray, value: float, steepness: float) -> float:
     """The same from the values: counts at the edges around it, in equal ratios between; beyond, an exponential tail."""
     at_least = [int((values >= edge).sum()) if edge else len(values) for edge in tails.EDGES]
     at_least[tails.BINS - 1] = 0  # the last bin but one has no end
@@ -65,15 +65,20 @@ def slow_evidence(values: np.ndarray, value: float) -> float:
         return -math.log10(share)
     rare = max(j for j in range(low + 1) if at_least[j] >= LEAST)
     common = max((j for j in range(rare + 1) if at_least[j] >= 10 * at_least[rare]), default=0)
-    found = -math.log10(at_least[rare] / len(values))
+    per_unit = steepness * math.log10(math.e)
     if common < rare:
-        per_unit = math.log10(at_least[common] / at_least[rare]) / (tails.EDGES[rare] - tails.EDGES[common])
-        found += per_unit * max(value - tails.EDGES[rare], 0.0)
+        seen = math.log10(at_least[common] / at_least[rare]) / (tails.EDGES[rare] - tails.EDGES[common])
+        per_unit = max(per_unit, seen)
+    found = -math.log10(at_least[rare] / len(values)) + per_unit * max(value - tails.EDGES[rare], 0.0)
     return max(found, math.log10(len(values) / (at_least[low] + 1)))
 
 
-@given(st.integers(0, 2**32 - 1), st.sampled_from(["exponential", "normal", "lognormal", "steps"]))
-def test_evidence_is_what_the_sorted_past_says(seed: int, shape: str) -> None:
+@given(
+    st.integers(0, 2**32 - 1),
+    st.sampled_from(["exponential", "normal", "lognormal", "steps"]),
+    st.sampled_from([0.0, 0.3, 3.0]),
+)
+def test_evidence_is_what_the_sorted_past_says(seed: int, shape: str, steepness: float) -> None:
     rng = np.random.default_rng(seed)
     values = {
         "exponential": rng.exponential(1.0, 2_000),
@@ -82,9 +87,11 @@ def test_evidence_is_what_the_sorted_past_says(seed: int, shape: str) -> None:
         "steps": rng.integers(0, 5, 2_000) * 1.01,
     }[shape]
     asked_for = np.concatenate((values[:20], [0.0, 0.01, 1.0, 7.0, 40.0, 3_000.0]))
-    found = evidence(past_of(values), asked_for)
+    found = evidence(past_of(values), asked_for, steepness)
     # float32 logarithms may put a value that is an edge, to the last bit, beside it
-    assert found == pytest.approx([slow_evidence(values, value) for value in asked_for.tolist()], rel=1e-6, abs=1e-5)
+    assert found == pytest.approx(
+        [slow_evidence(values, value, steepness) for value in asked_for.tolist()], rel=1e-6, abs=1e-5
+    )
 
 
 def test_of_an_exponential_past_probabilities_are_right_far_beyond_what_was_seen() -> None:
