@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 
 EXTREME = 3.5
 """Evidence at which an anomaly begins to teach nothing,"""
+YOUNG = 2.0
+"""More of it in a first day: powers of how much shorter the past is;"""
 CALM = 3.0
 """and below which, for the length of an episode, it has ended."""
 FAR = 10.0
@@ -260,6 +262,6 @@ def watch(numbers: np.ndarray, row: int, extreme: float, p: Rates) -> None:
         numbers[row, COOL] = 0 if extreme >= CALM else numbers[row, COOL] + 1
         if numbers[row, COOL] > p.block:
             numbers[row, HOT] = 0
-    elif extreme >= EXTREME and numbers[row, ROWS] > p.day:
+    elif extreme >= EXTREME + YOUNG * math.log10(max(1.0, p.day / numbers[row, ROWS])):
         numbers[row, HOT] = 1
         numbers[row, COOL] = 0

@@ -21,6 +21,7 @@ from detectors.anomaly_state import (
     MIDDLE,
     OLD,
     PREDICTORS,
+    ROWS,
     SCALE,
     SHORT,
     SLOW,
@@ -37,6 +38,8 @@ NEAR = 1.0
 """Scales within which a series is where it was,"""
 ROWS_BACK = 10
 """for so many rows."""
+BRIEF = 0.1
+"""Share of its past for which an anomaly teaches nothing: who has seen little cannot disbelieve for long."""
 LASTING = 0.4
 """Share of late that may teach nothing: what is strange more often than that is ordinary."""
 
@@ -44,7 +47,7 @@ LASTING = 0.4
 @pasted
 def teaches_nothing(numbers: np.ndarray, row: int, p: Rates) -> tuple[bool, bool]:
     """Whether an anomaly goes on, and whether a new level is on probation: neither for too much of the time."""
-    hot, accepted = numbers[row, HOT] > 0, numbers[row, AGE] > p.accept
+    hot, accepted = 0 < numbers[row, HOT] < BRIEF * numbers[row, ROWS], numbers[row, AGE] > p.accept
     numbers[row, UNLEARNT] += p.unlearnt * ((hot or accepted) - numbers[row, UNLEARNT])
     seldom = numbers[row, UNLEARNT] < LASTING
     return hot and seldom, accepted and seldom

@@ -146,11 +146,14 @@ def test_an_anomaly_lasts_until_an_episode_long_all_was_calm(stretches: list[tup
     assert lasts == slow_hot(evidence)
 
 
-def test_on_the_first_day_nothing_is_an_anomaly() -> None:
-    numbers = fresh().numbers
-    for row, hot in ((RATES.day, 0), (RATES.day + 1, 1)):
-        numbers[0, ROWS] = row
-        watch(numbers, 0, 9.0, RATES)
+@pytest.mark.parametrize(
+    ("rows", "more"), [(RATES.day, 0.0), (2 * RATES.day, 0.0), (RATES.day / 10, 2.0), (RATES.day / 100, 4.0)]
+)
+def test_on_the_first_day_an_anomaly_begins_with_more_evidence(rows: float, more: float) -> None:
+    for extreme, hot in ((EXTREME + more - 0.01, 0), (EXTREME + more + 0.01, 1)):
+        numbers = fresh().numbers
+        numbers[0, ROWS] = rows
+        watch(numbers, 0, extreme, RATES)
         assert numbers[0, HOT] == hot
 
 

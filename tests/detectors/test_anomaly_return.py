@@ -90,6 +90,7 @@ def test_what_was_kept_is_back_after_ten_rows_where_it_was(levels: list[float]) 
 def test_what_is_strange_more_often_than_not_teaches(hours: int) -> None:
     """Against the share itself: hours of anomaly, hours of calm, until two in five of late were strange."""
     numbers, share = np.zeros((1, NUMBERS)), 0.0
+    numbers[0, ROWS] = 100 * DAY
     for row in range(4 * DAY):
         numbers[0, HOT] = row // (60 * hours) % 4 != 3
         share += P.unlearnt * (numbers[0, HOT] - share)
@@ -97,6 +98,14 @@ def test_what_is_strange_more_often_than_not_teaches(hours: int) -> None:
         assert numbers[0, UNLEARNT] == pytest.approx(share)
         assert frozen == (numbers[0, HOT] > 0 and share < LASTING)
         assert not probation
+
+
+def test_an_anomaly_that_lasts_a_tenth_of_the_past_teaches() -> None:
+    numbers = np.zeros((1, NUMBERS))
+    numbers[0, ROWS] = 500
+    for hot, frozen in ((0, False), (1, True), (49, True), (50, False)):
+        numbers[0, HOT] = hot
+        assert asked(numbers, P) == (frozen, False)
 
 
 @given(st.lists(st.sampled_from((0.0, 0.0, 0.0, 1.0, 1.5, 30.0)), min_size=1, max_size=60))
