@@ -69,6 +69,7 @@ def _compile_the_rest(request: bytes) -> None:
     import numpy as np
 
     from detectors.anomaly import AnomalyDetector
+    from detectors.budget import beginnings
     from detectors.compact import recell_runs
     from detectors.histogram import Grid
     from flows.decode.encodings import decoder
@@ -84,6 +85,7 @@ def _compile_the_rest(request: bytes) -> None:
     grid, no_bytes = Grid(), np.frombuffer(b"", np.uint8)
     recell_runs(no_bytes, grid.cells_of(grid), len(grid), np.empty(0, np.uint8))
     AnomalyDetector().learn_one(0.0, 0)
+    beginnings(np.zeros(1, np.int64), np.zeros(1), 1)
 
 
 if __name__ == "__main__":
