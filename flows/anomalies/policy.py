@@ -20,6 +20,7 @@ class Floor(NamedTuple):
     absolute: float  # in the signal's unit: seconds, calls per second, a ratio
     relative: float  # share of what was expected
     calls: float = 0.0  # of a ratio: as many calls as the difference is of
+    falls: bool = False  # whether less than what was expected matters, too
 
     def is_passed(self, value: float, expected: float, calls: float = 0.0) -> bool:
         """Whether the difference is worth an alert: 2 ms more on 5 ms wakes nobody.
@@ -34,19 +35,19 @@ class Floor(NamedTuple):
         >>> [Floor(0.01, 0.0, calls=3.0).is_passed(ratio, 0.0, calls=12.0) for ratio in (1 / 12, 4 / 12)]
         [False, True]
         """
-        gap = abs(value - expected)
+        gap = abs(value - expected) if self.falls else value - expected
         return gap >= max(self.absolute, self.relative * abs(expected)) and gap * calls >= self.calls
 
 
 FLOORS = {
     "p50": Floor(0.005, 0.2),
     "p95": Floor(0.005, 0.2),
-    "rate": Floor(1.0, 0.2),
+    "rate": Floor(1.0, 0.2, falls=True),
     "error_ratio": Floor(0.01, 0.0, calls=3.0),
 }
 """By signal."""
 
-NO_FLOOR = Floor(0.0, 0.0)
+NO_FLOOR = Floor(0.0, 0.0, falls=True)
 
 
 @dataclass(frozen=True, slots=True)

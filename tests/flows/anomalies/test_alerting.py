@@ -111,6 +111,8 @@ def test_an_alert_that_comes_again_later_is_about_its_own_operations_only() -> N
         ("p95", 0.011, 0.005, True),
         ("p95", 1.100, 1.000, False),  # a tenth more
         ("p50", 1.300, 1.000, True),
+        ("p95", 0.500, 1.000, False),  # faster
+        ("error_ratio", 0.003, 0.039, False),
         ("rate", 0.0, 0.5, False),
         ("rate", 0.0, 5.0, True),
         ("rate", 1_100.0, 1_000.0, False),
