@@ -28,6 +28,7 @@ from detectors.anomaly_evidence import (
     watch,
 )
 from detectors.anomaly_levels import (
+    BACK_ROWS,
     FLOOR,
     LARGEST,
     SURE,
@@ -50,6 +51,7 @@ from detectors.anomaly_range import learn_range, unexplained
 from detectors.anomaly_return import remember, teaches_nothing
 from detectors.anomaly_state import (
     ABSENT,
+    AWAY,
     BAND_ABOVE,
     BAND_BELOW,
     BLOCK_TAIL,
@@ -67,6 +69,9 @@ from detectors.anomaly_state import (
     NOT_FINITE,
     OK,
     OUT_OF_ORDER,
+    PART_ROWS,
+    PART_SUM,
+    PARTS,
     PEAKS_DOWN,
     PEAKS_UP,
     PREDICTORS,
@@ -142,8 +147,13 @@ def advance(
                 continue
             if gap_seconds > p.gap_seconds:
                 numbers[row, SHORT] = numbers[row, MIDDLE] = numbers[row, LONG] = numbers[row, DISCORDANT] = 0
+            if gap_seconds > p.away_seconds:
+                numbers[row, AWAY] = BACK_ROWS  # where it is now is not where it was
+                numbers[row, PART_SUM] = numbers[row, PART_ROWS] = numbers[row, PARTS] = 0
+            away = numbers[row, AWAY] > 0
 
             frozen, probation = teaches_nothing(numbers, row, p)
+            frozen = frozen or away
             spot = spot_of(local[now])
             knot, following, week_knot, week_following, part, week_part = spot
             day = profiles[row, knot] * (1 - part) + profiles[row, following] * part
@@ -170,7 +180,7 @@ def advance(
             most = unexplained(numbers, profiles, row, x, local[now], found_most, p)
 
             extreme = 0.0
-            if rows >= p.warm:
+            if rows >= p.warm and not away:
                 episode = episode_evidence(numbers, tails, row, most)
                 extreme = episode + math.log10(p.block)
                 if tails[row, BLOCK_TAIL] >= tail.SMALLEST:
@@ -206,6 +216,7 @@ def advance(
             learn_scale(numbers, row, SCALE_QUICK, (x - quick) / spread, floor, rate)
             learn_scale(numbers, row, SCALE_SLOW, (x - slow) / spread, floor, rate)
             learn_usual(numbers, row, x, floor, 0.0 if frozen or probation else max(p.usual, 1 / rows))
-            limit = max(8 * scale, numbers[row, GRAIN]) if rows > SURE else 2 * LARGEST
+            limit = max(8 * scale, numbers[row, GRAIN]) if rows > SURE and not away else 2 * LARGEST
             learn_levels(numbers, profiles, row, x, predicted, limit, spot, 0.0 if frozen else 1.0, p)
             numbers[row, ROWS] = rows + 1
+            numbers[row, AWAY] = max(numbers[row, AWAY] - 1, 0.0)

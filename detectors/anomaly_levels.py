@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from detectors.anomaly_state import (
+    AWAY,
     DAY_KNOTS,
     DAY_QUICK,
     DAY_SLOW,
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 LARGEST = 1e30
 SURE = 30
 """Rows after which outliers are cut before they are learnt."""
+BACK_ROWS = 5
+"""Rows after a long absence that say where a series is now, and no more."""
 FLOOR = 0.002
 """Least scale, as a share of the level: what is smaller is nobody's concern."""
 
@@ -83,6 +86,13 @@ def begin(numbers: np.ndarray, row: int, x: float) -> None:
         numbers[row, LEVELS + which] = x
     numbers[row, USUAL] = numbers[row, VALUE] = x
     numbers[row, ROWS] = numbers[row, WEIGHT] = 1
+
+
+@pasted
+def anew(numbers: np.ndarray, row: int) -> float:
+    """The share of a gap that a level closes at least: the means of all values so far, or since a long absence."""
+    away = numbers[row, AWAY]
+    return float(1 / (BACK_ROWS + 1 - away) if away > 0 else 1 / (numbers[row, ROWS] + 1))
 
 
 @pasted
@@ -161,7 +171,7 @@ def learn_levels(
     p: Rates,
 ) -> None:
     """The value into all levels and profiles; outliers cut, while an anomaly lasts into the levels only."""
-    first = 1 / (numbers[row, ROWS] + 1)
+    first = anew(numbers, row)
     knot, following, week_knot, week_following, part, week_part = spot
     towards(numbers, row, FAST, x - predicted[FAST], max(p.fast, first))
     towards(numbers, row, MEDIUM, x - predicted[MEDIUM], max(p.medium, first))
@@ -183,6 +193,9 @@ def learn_levels(
 def learn_usual(numbers: np.ndarray, row: int, x: float, floor: float, rate: float) -> None:
     """What the series was for days, at all hours: its level and how far it goes from it."""
     gap = x - numbers[row, USUAL]
+    if numbers[row, AWAY] > 0:
+        numbers[row, USUAL] += anew(numbers, row) * gap
+        return
     limit = max(6 * numbers[row, USUAL_GAP], numbers[row, GRAIN]) + floor if numbers[row, ROWS] > SURE else 2 * LARGEST
     numbers[row, USUAL] += rate * cut(gap, limit)
     learn_scale(numbers, row, USUAL_GAP, gap, floor, rate)

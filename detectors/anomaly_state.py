@@ -38,7 +38,9 @@ PART_SUM, PART_ROWS, PARTS, DISTANCE, DISCORDANT = range(GRAIN + 1, GRAIN + 6)
 """Of discords: the mean that is not whole yet, how many there are, their usual distance, evidence of the last one."""
 KIND_ROWS = DISCORDANT + 1
 """Rows on workdays, and on weekends."""
-NUMBERS = KIND_ROWS + 2
+AWAY = KIND_ROWS + 2
+"""Rows that are still to say where it is, after a long absence."""
+NUMBERS = AWAY + 1
 
 DAY_KNOTS, KNOT_SECONDS = 144, 600.0
 WEEK_KNOTS, WEEK_KNOT_SECONDS = 504, 1200.0
@@ -136,6 +138,7 @@ class Rates(NamedTuple):
         day: Rows of a day.
         block: Rows of an episode.
         gap_seconds: Silence after which running means begin anew.
+        away_seconds: Silence after which levels are learnt anew.
         accept: Rows of an anomaly after which its level is the new one.
         patience: Rows after which even what is strange is learnt.
         unlearnt: Of the share of rows that taught nothing.
@@ -163,6 +166,7 @@ class Rates(NamedTuple):
     day: float
     block: float
     gap_seconds: float
+    away_seconds: float
     accept: float
     patience: float
     unlearnt: float
@@ -200,6 +204,7 @@ def rates(settings: AnomalySettings) -> Rates:
         day=round(rows(86_400.0, 24.0)),
         block=round(rows(settings.episode)),
         gap_seconds=max(300.0, 3 * settings.step),
+        away_seconds=max(129_600.0, 30 * settings.step),
         accept=rows(settings.accept, 6.0),
         patience=rows(settings.patience, 12.0),
         unlearnt=share(1.36 * settings.patience),

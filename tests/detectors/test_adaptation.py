@@ -76,6 +76,19 @@ def test_an_anomaly_of_the_first_day_does_not_hide_the_next(hours: int) -> None:
     assert np.count_nonzero(score.max(axis=0) >= THRESHOLD) >= SERIES - 1
 
 
+@pytest.mark.parametrize("hours", [48, 63, 400])
+def test_where_a_series_is_after_days_away_is_no_anomaly_and_what_follows_is(hours: int) -> None:
+    """Five values say where it is."""
+    before, after = latencies(3 * DAY), 1.8 * latencies(3 * DAY + 90)[3 * DAY :]
+    after[60:63] *= 5
+    when = np.concatenate([times(3 * DAY), times(90) + (3 * DAY + hours * HOUR) * MINUTE])
+    score = AnomalyBank(AnomalySettings(), SERIES).run(when, np.concatenate([before, after])).score[3 * DAY :]
+    assert np.isnan(score[:5]).all()
+    assert np.isfinite(score[5:]).all()
+    assert (score[5:60].max(axis=0) >= THRESHOLD).sum() <= 1
+    assert (score[60:63].max(axis=0) >= THRESHOLD).all()
+
+
 @both
 def test_it_has_a_band_after_two_hours_and_a_half_and_raises_hardly_an_alert_on_the_first_day(
     made: Callable[[int], np.ndarray],

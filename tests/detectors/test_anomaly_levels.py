@@ -26,6 +26,7 @@ from detectors.anomaly_levels import (
     spot_of,
 )
 from detectors.anomaly_state import (
+    AWAY,
     DAY_KNOTS,
     DAY_QUICK,
     DAY_SLOW,
@@ -148,7 +149,7 @@ def test_no_outlier_moves_a_slow_level_or_a_profile_by_more_than_the_limit_allow
 ) -> None:
     state = known(seed)
     before = state.take(slice(None))
-    state.numbers[0, ROWS] = before.numbers[0, ROWS] = 10_000
+    state.numbers[0, [ROWS, AWAY]] = before.numbers[0, [ROWS, AWAY]] = 10_000, 0
     learnt([x], state, limit, teaches=1.0)
     moved = np.abs(state.numbers - before.numbers)[0, LEVELS : LEVELS + PREDICTORS]
     for which, rate in ((SLOW, RATES.slow), (DAY_SLOW, RATES.slow), (WEEK_SLOW, RATES.slow), (DAY_QUICK, RATES.quick)):
