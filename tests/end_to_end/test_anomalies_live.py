@@ -52,7 +52,7 @@ class Live:
     """A topic that is fed with the first records, and then more; a run that reads it; what it is to show."""
 
     def __init__(self, broker: Broker, records: Sequence[GeneratedRecord], lines: Sequence[str]) -> None:
-        self.topic = broker.create_topic("anomalies", 1)
+        self.topic = broker.create_topic("anomaly-scores", 1)
         self._broker, self._records, self._lines = broker, records, lines
         self._sent = 0
 

@@ -67,7 +67,7 @@ def notified(receiver: Receiver) -> list[tuple[str, datetime]]:
 def test_an_anomaly_is_told_once_whatever_dies_and_then_its_end(
     broker: Broker, alertmanager_binary: Path, tmp_path: Path
 ) -> None:
-    topic = broker.create_topic("anomalies", 2)
+    topic = broker.create_topic("anomaly-alerts", 2)
     shop = Shop(broker, topic)
     shop.minutes(PAST)
     with Receiver() as receiver, notifying(tmp_path / "one", receiver) as one:
