@@ -120,12 +120,22 @@ class AnomalyRules:
             "rate": sample.calls / (WEIGHT_ONE * (sample.window * self.pane_ns / 1e9)),
             "error_ratio": np.divide(sample.errors, sample.calls, out=none, where=sample.calls > 0),
             **{
-                signal: sample.quantiles[:, self.quantiles.index(quantile)]
+                signal: np.where(sample.calls >= least_calls(quantile) * WEIGHT_ONE, column, np.nan)
                 for signal, quantile in QUANTILES.items()
                 if signal in rule.signals
+                for column in (sample.quantiles[:, self.quantiles.index(quantile)],)
             },
         }
         return np.column_stack([columns[signal] for signal in rule.signals])
+
+
+def least_calls(quantile: int) -> float:
+    """Calls from which on a quantile, parts per million, is another than the slowest.
+
+    >>> least_calls(950_000), least_calls(500_000)
+    (20.0, 2.0)
+    """
+    return 1e6 / (1_000_000 - quantile)
 
 
 def silence(rule: AnomalyRule, n: int) -> np.ndarray:

@@ -109,12 +109,22 @@ def test_what_an_alert_wants_to_know_is_told_calls_of_the_step_and_how_long_a_pa
 
 def test_nothing_below_zero_is_expected() -> None:
     feed, rng = Feed(rule(signals=("p50", "p95", "rate", "error_ratio"))), np.random.default_rng(1)
-    calls = rng.poisson(1.0, 300)
-    feed.minutes(*({"web get": Called(int(n), int(n > 3))} if n else {"shop buy": Called(1)} for n in calls))
+    calls = 20 * rng.poisson(1.0, 300)
+    feed.minutes(*({"web get": Called(int(n), int(n > 60))} if n else {"shop buy": Called(1)} for n in calls))
     for signal in ("p50", "p95", "rate", "error_ratio"):
         lower = [each for each in feed.of("web get", signal, "lower").values() if not np.isnan(each)]
         assert lower
         assert min(lower) >= 0
+
+
+def test_a_quantile_that_is_the_slowest_of_few_calls_is_absent() -> None:
+    feed = Feed(rule(signals=("p50", "p95")))
+    feed.minutes({"web get": Called(1)}, {"web get": Called(2)}, {"web get": Called(19)}, {"web get": Called(20)})
+    found = {signal: np.isfinite(list(feed.of("web get", signal, "value").values())) for signal in ("p50", "p95")}
+    assert {signal: each.tolist() for signal, each in found.items()} == {
+        "p50": [False, True, True, True],
+        "p95": [False, False, False, True],
+    }
 
 
 def test_a_stop_of_traffic_is_seen_though_nothing_tells_of_it() -> None:
