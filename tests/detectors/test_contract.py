@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 import detectors
 from detectors.anomaly import PRESETS, AnomalyBank, AnomalyDetector, AnomalySettings
+from detectors.anomaly_levels import BACK_ROWS
 
 MINUTE = 60 * 10**9
 START = 1_767_571_200 * 10**9
@@ -181,15 +182,19 @@ def test_whatever_comes_to_one_that_knows_its_series_has_a_score_and_a_band_or_a
 ) -> None:
     """Steps forward, back and of nothing, by values of all sizes; then one value for hours, and the ordinary again."""
     detector, now = kind.load(warm(kind)), START + 400 * MINUTE
+    whys = []
     steps = rows + [(MINUTE, value) for value in [last] * 200 + [30.0] * 20]
     for step_ns, value in steps:
         now += step_ns
         score = detector.score_one(value, now)
-        assert 0 <= score <= 1 or (math.isnan(score) and detector.why in ("absent", "not finite", "out of order"))
+        whys.append(detector.why)
+        assert 0 <= score <= 1 if not detector.why else math.isnan(score)
         expected, lower, upper = detector.band_one(value, now)
         assert math.isnan(score) or lower <= upper
         assert math.isnan(score) == math.isnan(expected)
         detector.learn_one(value, now)
+    assert set(whys) <= {"", "absent", "not finite", "out of order", "learning"}
+    assert whys[len(rows) :].count("learning") <= BACK_ROWS  # after days away it says so, and no longer
 
 
 @every
