@@ -120,13 +120,17 @@ class AnomalyRules:
             "rate": sample.calls / (WEIGHT_ONE * (sample.window * self.pane_ns / 1e9)),
             "error_ratio": np.divide(sample.errors, sample.calls, out=none, where=sample.calls > 0),
             **{
-                signal: np.where(sample.calls >= least_calls(quantile) * WEIGHT_ONE, column, np.nan)
+                signal: self._quantile(sample, quantile)
                 for signal, quantile in QUANTILES.items()
                 if signal in rule.signals
-                for column in (sample.quantiles[:, self.quantiles.index(quantile)],)
             },
         }
         return np.column_stack([columns[signal] for signal in rule.signals])
+
+    def _quantile(self, sample: WindowSamples, quantile: int) -> np.ndarray:
+        """(n_operations,) float64 seconds, NaN where it is of too few calls."""
+        enough = sample.calls >= least_calls(quantile) * WEIGHT_ONE
+        return np.where(enough, sample.quantiles[:, self.quantiles.index(quantile)], np.nan)
 
 
 def least_calls(quantile: int) -> float:

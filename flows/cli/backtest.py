@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.options import DURATION, LENGTH, Anomalies, ConfigFile, Prime
-from flows.cli.replay import Signal, check_recordings
+from flows.cli.options import DURATION, LENGTH, Anomalies, ConfigFile, HeldSignal, Prime, Seed, Workers
+from flows.cli.replay import check_recordings
 
 _LASTS_NS, _AFTERMATH_NS = 300 * 10**9, 1_800 * 10**9
 _LEARNS_NS = 9_000 * 10**9  # a detector of anomalies, before it says anything
@@ -47,14 +47,9 @@ def _backtest(
             help="Alerts a day of each rule of anomalies, for which a score is suggested.  [default: its `per_day`]",
         ),
     ] = None,
-    seed: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="What the SLOs counted before, by `streamgauge slo seed`."),
-    ] = None,
+    seed: Seed = None,
     prime: Prime = None,
-    signal: Annotated[
-        Signal | None, typer.Option(help="What the recording holds, where its name does not say.")
-    ] = None,
+    signal: HeldSignal = None,
     lasts: Annotated[
         int | None,
         typer.Option(
@@ -87,9 +82,7 @@ def _backtest(
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Faults and alerts by service as a picture: PNG, SVG or PDF.")
     ] = None,
-    workers: Annotated[
-        int, typer.Option(min=1, max=8, metavar="N", help="Processes; the answers do not depend on it.")
-    ] = 1,
+    workers: Workers = 1,
 ) -> None:
     """Replay a recording whose faults are known, and show which alerts saw them, how soon, and which were false.
 

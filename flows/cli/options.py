@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -61,4 +62,25 @@ Prime = Annotated[
     typer.Option(
         "--prime", metavar="FILE", help="What operations did before, by `replay --samples`: new detectors learn it."
     ),
+]
+
+Seed = Annotated[
+    Path | None,
+    typer.Option("--seed", metavar="FILE", help="What the SLOs counted before, by `streamgauge slo seed`."),
+]
+
+
+class Signal(StrEnum):
+    """What a recording holds, as people name it."""
+
+    TRACES = "traces"
+    SPANS = "spans"
+
+
+HeldSignal = Annotated[
+    Signal | None, typer.Option("--signal", help="What the recording holds, where its name does not say.")
+]
+
+Workers = Annotated[
+    int, typer.Option("--workers", min=1, max=8, metavar="N", help="Processes; the answers do not depend on it.")
 ]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from flows.cli.options import DURATION, TIME, Anomalies, ConfigFile, Prime
+from flows.cli.options import DURATION, TIME, Anomalies, ConfigFile, HeldSignal, Prime, Seed, Workers
 from flows.errors import InputError, UsageError
 
 _EPILOG = """\b
@@ -24,13 +23,6 @@ Examples:
 The OpenMetrics file fills a Prometheus with the past:
   promtool tsdb create-blocks-from openmetrics history.om DATA_DIRECTORY
 """
-
-
-class Signal(StrEnum):
-    """What a recording holds, as people name it."""
-
-    TRACES = "traces"
-    SPANS = "spans"
 
 
 def register(app: typer.Typer) -> None:
@@ -71,14 +63,9 @@ def _replay(
     alerts: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Append every alert's beginning and end, as JSON lines.")
     ] = None,
-    seed: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="What the SLOs counted before, by `streamgauge slo seed`."),
-    ] = None,
+    seed: Seed = None,
     prime: Prime = None,
-    signal: Annotated[
-        Signal | None, typer.Option(help="What the recording holds, where its name does not say.")
-    ] = None,
+    signal: HeldSignal = None,
     start: Annotated[
         int | None,
         typer.Option(
@@ -88,9 +75,7 @@ def _replay(
     end: Annotated[
         int | None, typer.Option("--to", parser=TIME, metavar="TIME", help="Leave out what ended at it or later.")
     ] = None,
-    workers: Annotated[
-        int, typer.Option(min=1, max=8, metavar="N", help="Processes; the answers do not depend on it.")
-    ] = 1,
+    workers: Workers = 1,
     top: Annotated[int, typer.Option(min=1, metavar="N", help="Operations in the table, the busiest first.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="The summary as JSON instead of tables.")] = False,
 ) -> None:

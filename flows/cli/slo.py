@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.cli.options import ConfigFile
-from flows.cli.replay import Signal, check_recordings
+from flows.cli.options import ConfigFile, HeldSignal
+from flows.cli.replay import check_recordings
 
 if TYPE_CHECKING:
     from flows.slo import Promises
@@ -77,9 +77,7 @@ def _seed(
         typer.Option("--slos", metavar="GLOB", help="OpenSLO files, instead of the configuration's; repeatable."),
     ] = None,
     config: ConfigFile = None,
-    signal: Annotated[
-        Signal | None, typer.Option(help="What the recording holds, where its name does not say.")
-    ] = None,
+    signal: HeldSignal = None,
 ) -> None:
     """Count a recording for SLOs, so that new ones begin with a history: --seed of run and replay.
 
